@@ -1,0 +1,89 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Settings of every Swift target: upcoming language features on, no warning survives.
+let common: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .treatAllWarnings(as: .error),
+]
+
+/// Targets that read untrusted bytes or hold policy: every unsafe use must be spelled out.
+let strict: [SwiftSetting] =
+  common + [.strictMemorySafety(), .enableExperimentalFeature("Lifetimes")]
+
+/// C settings: intrinsics stay usable in debug builds, and no flag depends on the build machine.
+let kernelFlags: [CSetting] = [
+  .define("_GNU_SOURCE"),
+  .unsafeFlags(["-O3", "-fno-math-errno", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror"]),
+]
+
+let arguments: Target.Dependency = .product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+
+let package = Package(
+  name: "moepack",
+  platforms: [.macOS(.v15)],
+  products: [
+    .executable(name: "moepack", targets: ["moepack"]),
+    .executable(name: "moerun", targets: ["moerun"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.1"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.6.0"),
+  ],
+  targets: [
+    .systemLibrary(
+      name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"]), .brew(["zstd"])]),
+    .systemLibrary(
+      name: "CXXHash", pkgConfig: "libxxhash",
+      providers: [.apt(["libxxhash-dev"]), .brew(["xxhash"])]),
+    .systemLibrary(
+      name: "CPCRE2", pkgConfig: "libpcre2-8",
+      providers: [.apt(["libpcre2-dev"]), .brew(["pcre2"])]),
+    .target(name: "CPlatform", cSettings: [.define("_GNU_SOURCE")]),
+    .target(name: "CKernels", cSettings: kernelFlags),
+    .target(name: "Tensors", swiftSettings: strict),
+    .target(
+      name: "FileIO", dependencies: ["CPlatform", "CXXHash", system], swiftSettings: common),
+    .target(name: "GGUF", dependencies: ["Tensors", "FileIO"], swiftSettings: strict),
+    .target(
+      name: "ExpertPack", dependencies: ["CZstd", "Tensors", "FileIO", "GGUF"],
+      swiftSettings: common),
+    .target(
+      name: "Packer", dependencies: ["Tensors", "FileIO", "GGUF", "ExpertPack"],
+      swiftSettings: common),
+    .target(name: "Kernels", dependencies: ["CKernels", "CPlatform", "Tensors"],
+      swiftSettings: common),
+    .target(
+      name: "ExpertStore", dependencies: ["CPlatform", "Tensors", "FileIO", "ExpertPack"],
+      swiftSettings: common),
+    .target(
+      name: "ModelGraph",
+      dependencies: ["Tensors", "FileIO", "GGUF", "ExpertPack", "ExpertStore", "Kernels"],
+      swiftSettings: common),
+    .target(name: "Tokenizers", dependencies: ["CPCRE2", "GGUF"], swiftSettings: strict),
+    .target(
+      name: "Generation", dependencies: ["ModelGraph", "Tokenizers", "ExpertStore"],
+      swiftSettings: common),
+    .target(name: "CommandSupport", dependencies: ["CPlatform", "FileIO", arguments],
+      swiftSettings: common),
+    .executableTarget(
+      name: "moepack",
+      dependencies: [
+        "CommandSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer", arguments,
+      ], swiftSettings: common),
+    .executableTarget(
+      name: "moerun",
+      dependencies: [
+        "CommandSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "ExpertStore", "Kernels",
+        "ModelGraph", "Tokenizers", "Generation", arguments,
+      ], swiftSettings: common),
+    .target(name: "TestSupport", dependencies: ["FileIO"], path: "Tests/TestSupport",
+      swiftSettings: common),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .gnu17
+)

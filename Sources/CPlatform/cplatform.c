@@ -1,0 +1,101 @@
+#include "cplatform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <sched.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
+int cp_open_direct(const char *path) {
+#if defined(__linux__)
+  return open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+#else
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd >= 0) (void)fcntl(fd, F_NOCACHE, 1);
+  return fd;
+#endif
+}
+
+size_t cp_direct_alignment(int fd) {
+#if defined(__linux__) && defined(STATX_DIOALIGN)
+  struct statx facts;
+  memset(&facts, 0, sizeof facts);
+  if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &facts) == 0 &&
+      (facts.stx_mask & STATX_DIOALIGN) && facts.stx_dio_offset_align > 0) {
+    size_t memory = facts.stx_dio_mem_align, offset = facts.stx_dio_offset_align;
+    return memory > offset ? memory : offset;
+  }
+#else
+  (void)fd;
+#endif
+  return 4096;
+}
+
+bool cp_advise_huge_pages(void *address, size_t length) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  return madvise(address, length, MADV_HUGEPAGE) == 0;
+#else
+  (void)address;
+  (void)length;
+  return false;
+#endif
+}
+
+void cp_name_thread(const char *name) {
+#if defined(__linux__)
+  char cut[16];
+  strncpy(cut, name, sizeof cut - 1);
+  cut[sizeof cut - 1] = 0;
+  (void)pthread_setname_np(pthread_self(), cut);
+#elif defined(__APPLE__)
+  (void)pthread_setname_np(name);
+#else
+  (void)name;
+#endif
+}
+
+uint64_t cp_peak_resident_bytes(void) {
+  struct rusage usage;
+  if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+#if defined(__APPLE__)
+  return (uint64_t)usage.ru_maxrss;
+#else
+  return (uint64_t)usage.ru_maxrss * 1024;
+#endif
+}
+
+uint64_t cp_physical_memory_bytes(void) {
+#if defined(__APPLE__)
+  uint64_t bytes = 0;
+  size_t size = sizeof bytes;
+  return sysctlbyname("hw.memsize", &bytes, &size, NULL, 0) == 0 ? bytes : 0;
+#else
+  long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+  return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
+#endif
+}
+
+int cp_processor_count(void) {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
+  long count = sysconf(_SC_NPROCESSORS_ONLN);
+  return count > 0 ? (int)count : 1;
+}
+
+int cp_full_sync(int fd) {
+#if defined(__APPLE__)
+  if (fcntl(fd, F_FULLFSYNC) == 0) return 0;
+#endif
+  return fsync(fd);
+}

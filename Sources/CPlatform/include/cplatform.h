@@ -1,0 +1,36 @@
+/* What Swift's libc import hides: open flags behind _GNU_SOURCE, thread names and affinity, huge
+ * pages, and peak memory. Every function is safe to call from any thread. */
+#ifndef CPLATFORM_H
+#define CPLATFORM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Opens `path` for reading past the page cache: O_DIRECT on Linux, F_NOCACHE on macOS.
+ * Returns a descriptor, or -1 with errno; EINVAL when the file system has no direct reads. */
+int cp_open_direct(const char *path);
+
+/* Alignment that direct reads of `fd` ask of memory address and file offset, in bytes;
+ * 4096 when the kernel does not say. */
+size_t cp_direct_alignment(int fd);
+
+/* Advises huge pages for [address, address + length). Best effort; false when refused. */
+bool cp_advise_huge_pages(void *address, size_t length);
+
+/* Names the calling thread, cut to what the system allows (15 bytes on Linux). */
+void cp_name_thread(const char *name);
+
+/* Largest resident set of this process so far, in bytes; 0 when unknown. */
+uint64_t cp_peak_resident_bytes(void);
+
+/* Physical memory of the machine in bytes; 0 when unknown. */
+uint64_t cp_physical_memory_bytes(void);
+
+/* Logical processors this process may run on. */
+int cp_processor_count(void);
+
+/* Flushes `fd` to stable storage: fsync, F_FULLFSYNC on macOS. 0, or -1 with errno. */
+int cp_full_sync(int fd);
+
+#endif
