@@ -53,8 +53,7 @@ extension PackDirectory {
     do {
       file = try File.reading(path)
     } catch let error as FileIOError where error.code == .notFound {
-      let journal = directory + "/" + PackJournal.fileName
-      if (try? File.reading(journal)) != nil {
+      if PackJournal.exists(in: directory) {
         throw PackError(
           .notAPack, path: directory,
           "is an unfinished pack: its conversion was interrupted; run moepack convert again")
@@ -138,4 +137,9 @@ extension PackDirectory {
 /// after the manifest stands.
 public enum PackJournal {
   public static let fileName = "convert.journal"
+
+  /// Whether a conversion of `directory` began and did not end.
+  public static func exists(in directory: String) -> Bool {
+    (try? File.reading(directory + "/" + fileName)) != nil
+  }
 }

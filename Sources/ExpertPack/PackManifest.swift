@@ -1,4 +1,8 @@
-internal import FoundationEssentials
+#if canImport(FoundationEssentials)
+  internal import FoundationEssentials
+#else
+  internal import Foundation
+#endif
 public import FileIO
 
 /// What `manifest.json` says beyond what follows from the source's headers.
@@ -80,6 +84,12 @@ public struct PackManifest: Sendable {
 
   private static let blank = String(repeating: "0", count: 32)
   private static func digestMember(_ digest: String) -> String { "\"digest\": \"\(digest)\"" }
+
+  /// Reads the manifest of the pack at `directory` and checks its own digest, nothing else.
+  public static func load(directory: String) throws -> PackManifest {
+    try parse(
+      try PackDirectory.manifestBytes(directory: directory), path: directory + "/" + fileName)
+  }
 
   /// Reads the independent parts of a manifest and checks its own digest.
   static func parse(_ bytes: [UInt8], path: String) throws(PackError) -> PackManifest {
