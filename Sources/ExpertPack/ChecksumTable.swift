@@ -1,4 +1,4 @@
-public import FileIO
+internal import FileIO
 
 /// The checksums of a pack, in the order of `checksums.xxh3`: every layer by number, every expert,
 /// every extent; then every block of the resident image.

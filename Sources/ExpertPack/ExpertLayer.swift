@@ -1,4 +1,4 @@
-public import GGUF
+internal import GGUF
 public import Tensors
 
 /// The experts of one layer: which source tensors they come from and how they are cut.

@@ -66,7 +66,7 @@ public struct HeaderArchive: Sendable {
   ) throws -> (GGUFShard, HeaderArchive) {
     let buffer = try Zstd.decompress(frame, count: byteCount, path: path)
     let header = try GGUFHeader.parse(
-      UnsafeRawBufferPointer(buffer.bytes), path: path, fileSize: fileSize, shard: shard)
+      buffer.bytes.bytes, path: path, fileSize: fileSize, shard: shard)
     let regions = regions(fileSize: fileSize, tensors: header.tensors)
     guard regions.reduce(0, { $0 + UInt64($1.count) }) == UInt64(byteCount) else {
       throw PackError(

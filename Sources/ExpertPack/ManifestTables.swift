@@ -1,3 +1,4 @@
+internal import Tensors
 public import GGUF
 
 /// A row of the manifest's table of tensors.

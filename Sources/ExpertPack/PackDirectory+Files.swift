@@ -1,4 +1,5 @@
-public import FileIO
+internal import GGUF
+internal import FileIO
 internal import SystemPackage
 
 extension PackDirectory {
@@ -17,10 +18,7 @@ extension PackDirectory {
 
   /// Every file the pack needs, the manifest aside.
   public var allFiles: [ExpectedFile] {
-    let own = manifest.files.map {
-      ExpectedFile(
-        name: $0.name, path: path + "/" + $0.name, byteCount: $0.bytes, digest: $0.xxh3_128)
-    }
+    let own = Self.ownFiles(manifest, directory: path)
     guard manifest.kind == .inPlace else { return own }
     return own
       + zip(manifest.sources, source.shards).map {
@@ -28,16 +26,20 @@ extension PackDirectory {
       }
   }
 
+  /// The files that lie in the pack's directory, the manifest aside.
+  public static func ownFiles(_ manifest: PackManifest, directory: String) -> [ExpectedFile] {
+    manifest.files.map {
+      ExpectedFile(
+        name: $0.name, path: directory + "/" + $0.name, byteCount: $0.bytes, digest: $0.xxh3_128)
+    }
+  }
+
   /// Throws when `file` is missing or has another length than the manifest says.
   public func checkLength(_ file: ExpectedFile) throws {
-    let found: UInt64
-    do {
-      found = try File.reading(file.path).size()
-    } catch let error as FileIOError where error.code == .notFound {
-      throw PackError(
-        .missing, path: file.path,
-        "is missing, expected \(file.byteCount) bytes; pack the source again")
+    guard let opened = try File.readingIfPresent(file.path) else {
+      throw Self.missing(file.path, byteCount: file.byteCount)
     }
+    let found = try opened.size()
     guard found == file.byteCount else {
       throw PackError(
         .wrongLength, path: file.path,
@@ -46,13 +48,14 @@ extension PackDirectory {
     }
   }
 
+  private static func missing(_ path: String, byteCount: UInt64) -> PackError {
+    PackError(.missing, path: path, "is missing, expected \(byteCount) bytes; pack the source again")
+  }
+
   /// The manifest's bytes, or an error that says what the directory is instead of a pack.
   static func manifestBytes(directory: String) throws -> [UInt8] {
     let path = directory + "/" + PackManifest.fileName
-    let file: File
-    do {
-      file = try File.reading(path)
-    } catch let error as FileIOError where error.code == .notFound {
+    guard let file = try File.readingIfPresent(path) else {
       if PackJournal.exists(in: directory) {
         throw PackError(
           .notAPack, path: directory,
@@ -75,12 +78,8 @@ extension PackDirectory {
   /// The content of a small file of the pack, proved by length and digest.
   static func provenBytes(_ record: PackManifest.PackedFile, directory: String) throws -> [UInt8] {
     let path = directory + "/" + record.name
-    let file: File
-    do {
-      file = try File.reading(path)
-    } catch let error as FileIOError where error.code == .notFound {
-      throw PackError(
-        .missing, path: path, "is missing, expected \(record.bytes) bytes; pack the source again")
+    guard let file = try File.readingIfPresent(path) else {
+      throw missing(path, byteCount: record.bytes)
     }
     let size = try file.size()
     guard size == record.bytes else {

@@ -1,4 +1,4 @@
-public import FileIO
+internal import FileIO
 public import GGUF
 public import Tensors
 

@@ -1,3 +1,4 @@
+internal import GGUF
 public import FileIO
 
 extension PackDirectory {

@@ -23,7 +23,7 @@ internal import FileIO
   init() {}
 
   /// A copy of `bytes`.
-  init(copying bytes: RawSpan) throws(FileIOError) {
+  init(copying bytes: RawSpan) throws {
     try unsafe append(count: bytes.byteCount) { target in
       unsafe bytes.withUnsafeBytes { unsafe target.copyMemory(from: $0) }
       return target.count
@@ -45,8 +45,8 @@ internal import FileIO
   /// Adds room for `added` bytes and lets `fill` write to it.
   /// - Parameter fill: Writes the new bytes and returns how many of them are there.
   func append(
-    count added: Int, fill: (UnsafeMutableRawBufferPointer) throws(FileIOError) -> Int
-  ) throws(FileIOError) {
+    count added: Int, fill: (UnsafeMutableRawBufferPointer) throws -> Int
+  ) throws {
     guard added > 0 else { return }
     guard let grown = unsafe realloc(base, count + added) else {
       throw FileIOError(

@@ -21,7 +21,7 @@ public struct GGUFShard: Sendable {
     let fileSize = try file.size()
     let header = try unsafe GGUFHeader.parse(
       path: path, fileSize: fileSize, shard: index
-    ) { (buffer, offset) throws(FileIOError) in try unsafe file.read(into: buffer, at: offset) }
+    ) { buffer, offset in try unsafe file.read(into: buffer, at: offset) }
     return GGUFShard(path: path, fileSize: fileSize, header: header)
   }
 }

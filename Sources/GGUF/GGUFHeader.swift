@@ -1,4 +1,3 @@
-package import FileIO
 internal import Tensors
 
 /// The header of one GGUF file, checked: metadata, and tensors whose data lie inside the file,
@@ -42,7 +41,7 @@ public struct GGUFHeader: Sendable {
   ///   number of bytes read.
   package static func parse(
     path: String, fileSize: UInt64, shard: Int,
-    source: @escaping (UnsafeMutableRawBufferPointer, UInt64) throws(FileIOError) -> Int
+    source: @escaping (UnsafeMutableRawBufferPointer, UInt64) throws -> Int
   ) throws -> GGUFHeader {
     var reader = unsafe HeaderReader(path: path, fileSize: fileSize, source: source)
     return try GGUFHeader(&reader, shard: shard)

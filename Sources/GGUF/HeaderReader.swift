@@ -1,4 +1,3 @@
-internal import FileIO
 
 /// A position in a header, for messages: `metadata key 3 'general.name' element 7 length`.
 struct HeaderField: CustomStringConvertible {
@@ -41,7 +40,7 @@ struct HeaderField: CustomStringConvertible {
 @safe struct HeaderReader {
   /// Reads the file at an offset until the buffer is full or the file ends, and returns the number
   /// of bytes read.
-  typealias Source = (UnsafeMutableRawBufferPointer, UInt64) throws(FileIOError) -> Int
+  typealias Source = (UnsafeMutableRawBufferPointer, UInt64) throws -> Int
 
   let path: String
   let fileSize: UInt64
@@ -66,7 +65,7 @@ struct HeaderField: CustomStringConvertible {
     limit = Int(min(fileSize, UInt64(GGUFLimits.headerByteCount)))
   }
 
-  init(bytes: RawSpan, path: String, fileSize: UInt64) throws(FileIOError) {
+  init(bytes: RawSpan, path: String, fileSize: UInt64) throws {
     self.path = path
     self.fileSize = fileSize
     unsafe source = nil
@@ -153,7 +152,7 @@ struct HeaderField: CustomStringConvertible {
       let count = min(step, limit - before)
       step = min(step * 2, Self.lastStep)
       if let source = unsafe source {
-        try unsafe storage.append(count: count) { (room) throws(FileIOError) in
+        try unsafe storage.append(count: count) { room in
           try unsafe source(room, UInt64(before))
         }
       }

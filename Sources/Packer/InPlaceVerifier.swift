@@ -1,3 +1,4 @@
+internal import GGUF
 internal import ExpertPack
 internal import FileIO
 

@@ -1,3 +1,4 @@
+internal import Tensors
 internal import ExpertPack
 public import GGUF
 
@@ -43,7 +44,7 @@ public struct PackPlan: Sendable, Encodable {
     self.architecture = architecture
     let used = try source.metadata.optionalUnsigned("\(architecture).expert_used_count")
     expertsUsed = used
-    layers = layout.layers.map { layer in
+    let layers = layout.layers.map { layer in
       let geometry = layer.geometry
       let padding = geometry.recordStride - geometry.sliceBytes * geometry.computeSlices
       return Layer(
@@ -53,6 +54,7 @@ public struct PackPlan: Sendable, Encodable {
         recordBytes: UInt64(geometry.recordStride), computeSlices: geometry.computeSlices,
         paddingBytes: UInt64(padding) * UInt64(layer.expertCount), fileBytes: layer.fileBytes)
     }
+    self.layers = layers
     sourceBytes = source.shards.reduce(0) { $0 + $1.fileSize }
     expertBytes = layers.reduce(0) { $0 + $1.fileBytes }
     paddingBytes = layers.reduce(0) { $0 + $1.paddingBytes }

@@ -16,13 +16,13 @@ struct PackTarget {
   /// Makes the directory ready: created, or emptied of an older pack.
   func prepare(overwrite: Bool) throws {
     let manager = FileManager.default
-    var isDirectory: ObjCBool = false
-    if manager.fileExists(atPath: path, isDirectory: &isDirectory) {
-      guard isDirectory.boolValue else {
+    if manager.fileExists(atPath: path) {
+      guard let names = try? manager.contentsOfDirectory(atPath: path) else {
         throw FileIOError(
-          .alreadyExists, path: path, message: "is a file, expected the name of a new directory")
+          .alreadyExists, path: path,
+          message: "is not a readable directory; expected a pack or the name of a new directory")
       }
-      try takeOver(names: try manager.contentsOfDirectory(atPath: path), overwrite: overwrite)
+      try takeOver(names: names, overwrite: overwrite)
     }
     try createDirectory("")
     try AtomicFile.write(Array("moepack conversion in progress\n".utf8), to: journalPath)

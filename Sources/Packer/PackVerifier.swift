@@ -1,4 +1,4 @@
-public import ExpertPack
+internal import ExpertPack
 internal import FileIO
 #if canImport(FoundationEssentials)
   internal import FoundationEssentials
@@ -62,10 +62,7 @@ public struct PackVerifier: Sendable {
     log: FindingLog, willRead total: (UInt64) -> Void, progress: @escaping PackProgress
   ) throws {
     guard let manifest = try? PackManifest.load(directory: directory) else { return }
-    let files = manifest.files.map {
-      PackDirectory.ExpectedFile(
-        name: $0.name, path: directory + "/" + $0.name, byteCount: $0.bytes, digest: $0.xxh3_128)
-    }
+    let files = PackDirectory.ownFiles(manifest, directory: directory)
     total(files.reduce(0) { $0 + $1.byteCount })
     try ParallelWork.forEach(files.count, threads: threads) { index in
       let file = files[index]
@@ -139,16 +136,14 @@ public struct PackVerifier: Sendable {
 
   /// Opens `file`, noting a missing, cut or extended one; nil when there is nothing to read.
   private func check(length file: PackDirectory.ExpectedFile, log: FindingLog) throws -> File? {
-    let opened: File
-    do {
-      opened = try File.readingDirect(file.path)
-    } catch let error as FileIOError where error.code == .notFound {
+    guard try File.readingIfPresent(file.path) != nil else {
       log.add(
         PackFinding(
           .missing, file: file.name, length: file.byteCount,
           detail: "is missing, expected \(file.byteCount) bytes"))
       return nil
     }
+    let opened = try File.readingDirect(file.path)
     let size = try opened.size()
     if size < file.byteCount {
       log.add(

@@ -68,7 +68,7 @@ private struct InspectReport: Encodable {
         alignment: UInt64($0.header.alignment), tensors: $0.header.tensors.count)
     }
     metadata = Dictionary(
-      uniqueKeysWithValues: source.metadata.entries.map { ($0.key, $0.value.summary) })
+      uniqueKeysWithValues: source.metadata.entries.map { ($0.key, $0.value.description) })
     func elements(_ tensor: GGUFTensor) -> UInt64 { tensor.dimensions.reduce(1, &*) }
     tensorCount = source.tensors.count
     self.elements = source.tensors.reduce(0) { $0 + elements($1) }
