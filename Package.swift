@@ -55,7 +55,8 @@ let package = Package(
     .target(
       name: "Packer", dependencies: ["Tensors", "FileIO", "GGUF", "ExpertPack"],
       swiftSettings: common),
-    .target(name: "Kernels", dependencies: ["CKernels", "CPlatform", "Tensors"],
+    .target(
+      name: "Kernels", dependencies: ["CKernels", "CPlatform", "Tensors"],
       swiftSettings: common),
     .target(
       name: "ExpertStore", dependencies: ["CPlatform", "Tensors", "FileIO", "ExpertPack"],
@@ -68,7 +69,8 @@ let package = Package(
     .target(
       name: "Generation", dependencies: ["ModelGraph", "Tokenizers", "ExpertStore"],
       swiftSettings: common),
-    .target(name: "CommandSupport", dependencies: ["CPlatform", "FileIO", arguments],
+    .target(
+      name: "CommandSupport", dependencies: ["CPlatform", "FileIO", arguments],
       swiftSettings: common),
     .executableTarget(
       name: "moepack",
