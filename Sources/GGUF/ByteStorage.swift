@@ -23,7 +23,7 @@ internal import FileIO
   init() {}
 
   /// A copy of `bytes`.
-  init(copying bytes: RawSpan) throws(FileIOError) {
+  init(copying bytes: RawSpan) throws {
     try unsafe append(count: bytes.byteCount) { target in
       unsafe bytes.withUnsafeBytes { unsafe target.copyMemory(from: $0) }
       return target.count
@@ -43,10 +43,13 @@ internal import FileIO
   deinit { unsafe free(base) }
 
   /// Adds room for `added` bytes and lets `fill` write to it.
-  /// - Parameter fill: Writes the new bytes and returns how many of them are there.
+  /// - Parameters:
+  ///   - added: Room to make, in bytes.
+  ///   - fill: Writes the new bytes and returns how many of them are there.
+  /// - Throws: `.outOfMemory`, and what `fill` throws; the bytes are then as before.
   func append(
-    count added: Int, fill: (UnsafeMutableRawBufferPointer) throws(FileIOError) -> Int
-  ) throws(FileIOError) {
+    count added: Int, fill: (UnsafeMutableRawBufferPointer) throws -> Int
+  ) throws {
     guard added > 0 else { return }
     guard let grown = unsafe realloc(base, count + added) else {
       throw FileIOError(

@@ -6,6 +6,7 @@ public struct GGUFShard: Sendable {
   public let path: String
   /// Length of the file in bytes.
   public let fileSize: UInt64
+  /// The file's header, checked against ``fileSize``.
   public let header: GGUFHeader
 
   /// A shard whose header came from elsewhere than its file; its tensors carry the shard's index.
@@ -21,7 +22,7 @@ public struct GGUFShard: Sendable {
     let fileSize = try file.size()
     let header = try unsafe GGUFHeader.parse(
       path: path, fileSize: fileSize, shard: index
-    ) { (buffer, offset) throws(FileIOError) in try unsafe file.read(into: buffer, at: offset) }
+    ) { buffer, offset in try unsafe file.read(into: buffer, at: offset) }
     return GGUFShard(path: path, fileSize: fileSize, header: header)
   }
 }

@@ -1,5 +1,3 @@
-internal import FileIO
-
 /// A position in a header, for messages: `metadata key 3 'general.name' element 7 length`.
 struct HeaderField: CustomStringConvertible {
   enum Section: String {
@@ -13,6 +11,8 @@ struct HeaderField: CustomStringConvertible {
   var name: String?
   var element: Int?
   var part = ""
+  /// Whether the length of the string is meant, not its bytes.
+  var isLength = false
 
   static func header(_ part: String) -> HeaderField {
     HeaderField(section: .header, part: part)
@@ -25,12 +25,19 @@ struct HeaderField: CustomStringConvertible {
     return field
   }
 
+  var length: HeaderField {
+    var field = self
+    field.isLength = true
+    return field
+  }
+
   var description: String {
     if section == .header { return part }
     var text = "\(section.rawValue) \(index)"
     if let name { text += " \(name.quotedForMessage)" }
     if let element { text += " element \(element)" }
-    return part.isEmpty ? text : text + " " + part
+    if !part.isEmpty { text += " " + part }
+    return isLength ? text + " length" : text
   }
 }
 
@@ -41,7 +48,7 @@ struct HeaderField: CustomStringConvertible {
 @safe struct HeaderReader {
   /// Reads the file at an offset until the buffer is full or the file ends, and returns the number
   /// of bytes read.
-  typealias Source = (UnsafeMutableRawBufferPointer, UInt64) throws(FileIOError) -> Int
+  typealias Source = (UnsafeMutableRawBufferPointer, UInt64) throws -> Int
 
   let path: String
   let fileSize: UInt64
@@ -66,7 +73,7 @@ struct HeaderField: CustomStringConvertible {
     limit = Int(min(fileSize, UInt64(GGUFLimits.headerByteCount)))
   }
 
-  init(bytes: RawSpan, path: String, fileSize: UInt64) throws(FileIOError) {
+  init(bytes: RawSpan, path: String, fileSize: UInt64) throws {
     self.path = path
     self.fileSize = fileSize
     unsafe source = nil
@@ -104,10 +111,10 @@ struct HeaderField: CustomStringConvertible {
   /// - Returns: Where the bytes lie in ``storage``.
   mutating func string(limit: Int, _ field: HeaderField) throws -> Range<Int> {
     let start = offset
-    let length = try integer(UInt64.self, field("length"))
+    let length = try integer(UInt64.self, field.length)
     guard length <= UInt64(limit) else {
       throw failure(
-        .limitExceeded, at: start, field("length"), expected: "at most \(limit) bytes",
+        .limitExceeded, at: start, field.length, expected: "at most \(limit) bytes",
         found: "\(length)")
     }
     return try take(length, field)
@@ -153,7 +160,7 @@ struct HeaderField: CustomStringConvertible {
       let count = min(step, limit - before)
       step = min(step * 2, Self.lastStep)
       if let source = unsafe source {
-        try unsafe storage.append(count: count) { (room) throws(FileIOError) in
+        try unsafe storage.append(count: count) { room in
           try unsafe source(room, UInt64(before))
         }
       }
