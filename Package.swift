@@ -23,6 +23,17 @@ let arguments: Target.Dependency = .product(
   name: "ArgumentParser", package: "swift-argument-parser")
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 
+/// Fuzz targets bring their main function from libFuzzer, so they exist only when asked for:
+/// `MOEPACK_FUZZ=1 swift build -c release --sanitize=fuzzer --product gguf-fuzz`.
+let fuzzTargets: [Target] =
+  Context.environment["MOEPACK_FUZZ"] == nil
+  ? []
+  : [
+    .executableTarget(
+      name: "gguf-fuzz", dependencies: ["GGUF", "GGUFTestSupport"], path: "Tests/Fuzz/GGUF",
+      swiftSettings: common + [.unsafeFlags(["-parse-as-library"])])
+  ]
+
 let package = Package(
   name: "moepack",
   platforms: [.macOS(.v15)],
@@ -90,7 +101,13 @@ let package = Package(
       name: "PackerTests",
       dependencies: ["TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer"],
       swiftSettings: common),
-  ],
+    .target(
+      name: "GGUFTestSupport", dependencies: ["GGUF", "Tensors"], path: "Tests/GGUFTestSupport",
+      swiftSettings: common),
+    .testTarget(
+      name: "GGUFTests", dependencies: ["GGUF", "GGUFTestSupport", "Tensors", "FileIO"],
+      swiftSettings: common),
+  ] + fuzzTargets,
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu17
 )
