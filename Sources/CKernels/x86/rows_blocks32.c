@@ -5,21 +5,21 @@
 
 #include "../internal/tables.h"
 
-typedef float Q8_0_scales, Q4_0_scales, Q5_0_scales, IQ4_NL_scales, MXFP4_scales;
+/* The scale of a block, in all lanes. */
+typedef __m256 Q8_0_scales, Q4_0_scales, Q5_0_scales, IQ4_NL_scales, MXFP4_scales;
 
-CK_AVX2_INLINE float Q8_0_prepare(const ck_block_Q8_0 *b) { return ck_avx2_half(b->d); }
+CK_AVX2_INLINE __m256 Q8_0_prepare(const ck_block_Q8_0 *b) { return ck_half8(b->d); }
 
-CK_AVX2_INLINE void Q8_0_group(const ck_block_Q8_0 *b, const float *scale, int group, __m256 w[4]) {
+CK_AVX2_INLINE void Q8_0_group(const ck_block_Q8_0 *b, const __m256 *scale, int group, __m256 w[4]) {
   (void)group;
-  const __m256 d = _mm256_set1_ps(*scale);
-  for (int i = 0; i < 4; i++) w[i] = _mm256_mul_ps(ck_widen_i8(b->qs + 8 * i), d);
+  for (int i = 0; i < 4; i++) w[i] = _mm256_mul_ps(ck_widen_i8(b->qs + 8 * i), *scale);
 }
 
 CK_DEFINE_AVX2_ROW(Q8_0, 32)
 
-CK_AVX2_INLINE float Q4_0_prepare(const ck_block_Q4_0 *b) { return ck_avx2_half(b->d); }
+CK_AVX2_INLINE __m256 Q4_0_prepare(const ck_block_Q4_0 *b) { return ck_half8(b->d); }
 
-CK_AVX2_INLINE void Q4_0_group(const ck_block_Q4_0 *b, const float *scale, int group, __m256 w[4]) {
+CK_AVX2_INLINE void Q4_0_group(const ck_block_Q4_0 *b, const __m256 *scale, int group, __m256 w[4]) {
   (void)group;
   const __m256i q = _mm256_sub_epi8(ck_nibbles(b->qs), _mm256_set1_epi8(8));
   ck_scale_i8(q, *scale, *scale, w);
@@ -27,9 +27,9 @@ CK_AVX2_INLINE void Q4_0_group(const ck_block_Q4_0 *b, const float *scale, int g
 
 CK_DEFINE_AVX2_ROW(Q4_0, 32)
 
-CK_AVX2_INLINE float Q5_0_prepare(const ck_block_Q5_0 *b) { return ck_avx2_half(b->d); }
+CK_AVX2_INLINE __m256 Q5_0_prepare(const ck_block_Q5_0 *b) { return ck_half8(b->d); }
 
-CK_AVX2_INLINE void Q5_0_group(const ck_block_Q5_0 *b, const float *scale, int group, __m256 w[4]) {
+CK_AVX2_INLINE void Q5_0_group(const ck_block_Q5_0 *b, const __m256 *scale, int group, __m256 w[4]) {
   (void)group;
   /* Bit i of the high bits to byte i: copy its byte there, keep its bit. */
   const __m256i copies = _mm256_shuffle_epi8(
@@ -50,9 +50,9 @@ CK_AVX2_INLINE __m256i look_up(const int8_t values[16], __m256i codes) {
   return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), codes);
 }
 
-CK_AVX2_INLINE float IQ4_NL_prepare(const ck_block_IQ4_NL *b) { return ck_avx2_half(b->d); }
+CK_AVX2_INLINE __m256 IQ4_NL_prepare(const ck_block_IQ4_NL *b) { return ck_half8(b->d); }
 
-CK_AVX2_INLINE void IQ4_NL_group(const ck_block_IQ4_NL *b, const float *scale, int group,
+CK_AVX2_INLINE void IQ4_NL_group(const ck_block_IQ4_NL *b, const __m256 *scale, int group,
                                  __m256 w[4]) {
   (void)group;
   ck_scale_i8(look_up(ck_iq4_values, ck_nibbles(b->qs)), *scale, *scale, w);
@@ -60,11 +60,11 @@ CK_AVX2_INLINE void IQ4_NL_group(const ck_block_IQ4_NL *b, const float *scale, i
 
 CK_DEFINE_AVX2_ROW(IQ4_NL, 32)
 
-CK_AVX2_INLINE float MXFP4_prepare(const ck_block_MXFP4 *b) {
-  return ck_float_from_half_e8m0(b->e);
+CK_AVX2_INLINE __m256 MXFP4_prepare(const ck_block_MXFP4 *b) {
+  return _mm256_set1_ps(ck_float_from_half_e8m0(b->e));
 }
 
-CK_AVX2_INLINE void MXFP4_group(const ck_block_MXFP4 *b, const float *scale, int group,
+CK_AVX2_INLINE void MXFP4_group(const ck_block_MXFP4 *b, const __m256 *scale, int group,
                                 __m256 w[4]) {
   (void)group;
   ck_scale_i8(look_up(ck_fp4_values, ck_nibbles(b->qs)), *scale, *scale, w);
@@ -88,15 +88,15 @@ CK_AVX2_INLINE IQ4_XS_scales IQ4_XS_prepare(const ck_block_IQ4_XS *b) {
       _mm256_set1_epi32(0x30));
   const __m256i scale = _mm256_sub_epi32(_mm256_or_si256(low, high), _mm256_set1_epi32(32));
   IQ4_XS_scales s;
-  _mm256_storeu_ps(s.group, _mm256_mul_ps(_mm256_set1_ps(ck_avx2_half(b->d)),
-                                          _mm256_cvtepi32_ps(scale)));
+  _mm256_storeu_ps(s.group, _mm256_mul_ps(ck_half8(b->d), _mm256_cvtepi32_ps(scale)));
   return s;
 }
 
 CK_AVX2_INLINE void IQ4_XS_group(const ck_block_IQ4_XS *b, const IQ4_XS_scales *s, int group,
                                  __m256 w[4]) {
   const __m256i q = look_up(ck_iq4_values, ck_nibbles(b->qs + 16 * group));
-  ck_scale_i8(q, s->group[group], s->group[group], w);
+  const __m256 scale = _mm256_set1_ps(s->group[group]);
+  ck_scale_i8(q, scale, scale, w);
 }
 
 CK_DEFINE_AVX2_ROW(IQ4_XS, 256)

@@ -37,7 +37,7 @@ typedef struct {
 CK_AVX2_INLINE IQ3_XXS_scales IQ3_XXS_prepare(const ck_block_IQ3_XXS *b) {
   const __m256i packed = _mm256_loadu_si256((const void *)b->scales_and_signs);
   const __m256 small = _mm256_cvtepi32_ps(_mm256_srli_epi32(packed, 28));
-  const __m256 d = _mm256_set1_ps(ck_avx2_half(b->d));
+  const __m256 d = ck_half8(b->d);
   IQ3_XXS_scales s;
   _mm256_storeu_ps(
       s.group, _mm256_mul_ps(_mm256_mul_ps(d, _mm256_add_ps(_mm256_set1_ps(0.5f), small)),
@@ -67,7 +67,7 @@ CK_AVX2_INLINE IQ3_S_scales IQ3_S_prepare(const ck_block_IQ3_S *b) {
   const __m256i odd = _mm256_add_epi32(_mm256_add_epi32(small, small), _mm256_set1_epi32(1));
   IQ3_S_scales s;
   _mm256_storeu_ps(s.group,
-                   _mm256_mul_ps(_mm256_set1_ps(ck_avx2_half(b->d)), _mm256_cvtepi32_ps(odd)));
+                   _mm256_mul_ps(ck_half8(b->d), _mm256_cvtepi32_ps(odd)));
   return s;
 }
 
