@@ -81,6 +81,9 @@ let package = Package(
         "CommandSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "ExpertStore", "Kernels",
         "ModelGraph", "Tokenizers", "Generation", arguments,
       ], swiftSettings: common),
+    .testTarget(
+      name: "KernelsTests", dependencies: ["Kernels", "Tensors", "TestSupport"],
+      swiftSettings: common),
     .target(name: "TestSupport", dependencies: ["FileIO"], path: "Tests/TestSupport",
       swiftSettings: common),
   ],
