@@ -94,6 +94,8 @@ let package = Package(
         "CommandSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "ExpertStore", "Kernels",
         "ModelGraph", "Tokenizers", "Generation", arguments,
       ], swiftSettings: common),
+    .testTarget(
+      name: "KernelsTests", dependencies: ["Kernels", "Tensors"], swiftSettings: common),
     .target(
       name: "TestSupport", dependencies: ["FileIO", "GGUF", "Tensors"],
       path: "Tests/TestSupport", swiftSettings: common),
