@@ -100,6 +100,9 @@ let package = Package(
       name: "TestSupport", dependencies: ["FileIO", "GGUF", "Tensors"],
       path: "Tests/TestSupport", swiftSettings: common),
     .testTarget(
+      name: "CommandTests", dependencies: ["TestSupport", "moepack", "moerun"],
+      swiftSettings: common),
+    .testTarget(
       name: "PackerTests",
       dependencies: ["TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer"],
       swiftSettings: common),
