@@ -50,7 +50,7 @@ let package = Package(
       name: "FileIO", dependencies: ["CPlatform", "CXXHash", system], swiftSettings: common),
     .target(name: "GGUF", dependencies: ["Tensors", "FileIO"], swiftSettings: strict),
     .target(
-      name: "ExpertPack", dependencies: ["CZstd", "Tensors", "FileIO", "GGUF"],
+      name: "ExpertPack", dependencies: ["CZstd", "Tensors", "FileIO", "GGUF", system],
       swiftSettings: common),
     .target(
       name: "Packer", dependencies: ["Tensors", "FileIO", "GGUF", "ExpertPack"],
