@@ -25,6 +25,17 @@ public struct ExpertSource: Sendable {
     self.placement = placement
   }
 
+  /// Describes an opened pack.
+  public init(pack: PackDirectory) {
+    let layers = pack.expertLayers
+    var counts = [Int](repeating: 0, count: (layers.map(\.layer).max() ?? -1) + 1)
+    for layer in layers { counts[layer.layer] = layer.expertCount }
+    self.init(
+      name: pack.path, files: pack.files.map(\.path), expertCounts: counts,
+      slotBytes: pack.maximumSlotBytes
+    ) { pack.placement(layer: $0, expert: $1) }
+  }
+
   /// Experts of all layers together.
   public var expertCount: Int { expertCounts.reduce(0, +) }
 }

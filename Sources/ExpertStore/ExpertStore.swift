@@ -1,5 +1,3 @@
-internal import ExpertPack
-
 /// Experts of a pack, read on demand into a bounded number of slots.
 ///
 /// All layers share one pool of equal slots in one region of memory; the least recently used expert
@@ -101,6 +99,15 @@ public struct LoadedExpert {
 
   /// Compute slices of the expert: 1, 2 or 4.
   public var sliceCount: Int { slices.count }
+
+  /// Whether every slice has landed, so that ``slice(_:)`` does not wait.
+  public var isComplete: Bool {
+    let all = slices.reduce(0) { $0 | $1.reads }
+    return core.table.withLock { table in
+      let state = table.slots[slot]
+      return state.failure == nil && state.landed & all == all
+    }
+  }
 
   /// Slice `index`, after waiting for its reads.
   /// - Throws: ``ExpertStoreError`` when a slice of this expert is damaged or unreadable.

@@ -1,5 +1,6 @@
 internal import ExpertPack
 internal import FileIO
+internal import Tensors
 
 /// Reads slices of experts into memory and checks them. Holds no state that changes.
 struct SliceReader: Sendable {
@@ -13,16 +14,13 @@ struct SliceReader: Sendable {
   private let files: [File]
   private let packName: String
 
-  /// Alignment that packs promise for offset, length and place in the slot.
-  static let alignment = 4096
-
   /// Opens every file of `source` for direct reads, or for buffered ones where the file system
   /// has none or wants a larger alignment than packs have.
   init(source: ExpertSource) throws(FileIOError) {
     var files: [File] = []
     for path in source.files {
       let direct = try File.readingDirect(path)
-      let suits = Self.alignment % direct.directAlignment == 0
+      let suits = ExpertPlacement.alignment % direct.directAlignment == 0
       files.append(suits ? direct : try File.reading(path))
     }
     self.files = files
@@ -42,8 +40,8 @@ struct SliceReader: Sendable {
     }
     for (index, read) in placement.reads.enumerated() {
       let aligned =
-        read.offset % UInt64(Self.alignment) == 0 && read.length % Self.alignment == 0
-        && read.slotOffset % Self.alignment == 0
+        read.offset % UInt64(ExpertPlacement.alignment) == 0 && read.length % ExpertPlacement.alignment == 0
+        && read.slotOffset % ExpertPlacement.alignment == 0
       guard files.indices.contains(read.file), aligned, read.length > 0, read.slotOffset >= 0,
         read.length <= slotBytes, read.slotOffset <= slotBytes - read.length,
         read.payload.lowerBound >= read.slotOffset,
@@ -56,8 +54,13 @@ struct SliceReader: Sendable {
     }
     for (index, slice) in placement.slices.enumerated() {
       for component in [slice.gate, slice.up, slice.down].compactMap({ $0 }) {
-        let (span, overflow) = component.rows.multipliedReportingOverflow(by: component.rowStride)
-        guard !overflow, component.slotOffset >= 0, span >= 0, span <= slotBytes,
+        // The last row of a column range ends before its stride does.
+        let rowBytes = component.type.rowBytes(columns: component.columns)
+        let (lead, overflow) = (component.rows - 1).multipliedReportingOverflow(
+          by: component.rowStride)
+        let span = lead &+ rowBytes
+        guard !overflow, component.rows > 0, component.rowStride >= rowBytes,
+          component.slotOffset >= 0, span >= 0, span <= slotBytes,
           component.slotOffset <= slotBytes - span,
           slice.reads.lowerBound >= 0, slice.reads.upperBound <= placement.reads.count
         else {
@@ -75,10 +78,9 @@ struct SliceReader: Sendable {
     let file = files[read.file]
     let target = UnsafeMutableRawBufferPointer(start: slot + read.slotOffset, count: read.length)
     let needed = read.payload.upperBound - read.slotOffset
-    let payloadStart = read.offset + UInt64(read.payload.lowerBound - read.slotOffset)
     let place = ExpertStoreError.Place(
       file: file.path, layer: layer, expert: expert, slice: index,
-      bytes: payloadStart..<payloadStart + UInt64(read.payload.count))
+      bytes: read.payloadOffset..<read.payloadOffset + UInt64(read.payload.count))
     func failure(_ code: ExpertStoreError.Code, _ finding: String) -> ExpertStoreError {
       ExpertStoreError(
         code,
