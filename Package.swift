@@ -81,7 +81,12 @@ let package = Package(
         "CommandSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "ExpertStore", "Kernels",
         "ModelGraph", "Tokenizers", "Generation", arguments,
       ], swiftSettings: common),
-    .target(name: "TestSupport", dependencies: ["FileIO"], path: "Tests/TestSupport",
+    .target(
+      name: "TestSupport", dependencies: ["FileIO", "GGUF", "Tensors"],
+      path: "Tests/TestSupport", swiftSettings: common),
+    .testTarget(
+      name: "PackerTests",
+      dependencies: ["TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer"],
       swiftSettings: common),
   ],
   swiftLanguageModes: [.v6],
