@@ -85,6 +85,17 @@ let package = Package(
       name: "TestSupport", dependencies: ["FileIO", "GGUF", "Tensors"],
       path: "Tests/TestSupport", swiftSettings: common),
     .testTarget(
+      name: "ExpertStoreTests",
+      dependencies: [
+        "TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer", "ExpertStore",
+      ], swiftSettings: common),
+    .testTarget(
+      name: "ModelGraphTests",
+      dependencies: [
+        "TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer", "ExpertStore",
+        "Kernels", "ModelGraph",
+      ], swiftSettings: common),
+    .testTarget(
       name: "PackerTests",
       dependencies: ["TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer"],
       swiftSettings: common),

@@ -13,6 +13,8 @@ public final class ExpertStore: Sendable {
 
   /// Opens the files of `source` and reserves `slotCount` slots, no more than there are experts.
   /// - Parameters:
+  ///   - source: The pack.
+  ///   - slotCount: Experts to hold at once.
   ///   - minimumSlots: Slots that one token needs: the experts it uses in a layer.
   ///   - readThreads: Reads in flight at most, 1 to 256.
   ///   - verification: When slices are checked.
@@ -104,8 +106,7 @@ public struct LoadedExpert {
   public var isComplete: Bool {
     let all = slices.reduce(0) { $0 | $1.reads }
     return core.table.withLock { table in
-      let state = table.slots[slot]
-      return state.failure == nil && state.landed & all == all
+      table.slots[slot].failure == nil && table.slots[slot].landed & all == all
     }
   }
 

@@ -28,6 +28,7 @@ public struct ExpertStoreError: Error, Sendable, CustomStringConvertible {
     public let bytes: Range<UInt64>
   }
 
+  /// What kind of error it is.
   public let code: Code
   /// What happened, where, and what to do next.
   public let message: String
@@ -40,5 +41,6 @@ public struct ExpertStoreError: Error, Sendable, CustomStringConvertible {
     self.place = place
   }
 
+  /// The message.
   public var description: String { message }
 }

@@ -40,7 +40,8 @@ struct SliceReader: Sendable {
     }
     for (index, read) in placement.reads.enumerated() {
       let aligned =
-        read.offset % UInt64(ExpertPlacement.alignment) == 0 && read.length % ExpertPlacement.alignment == 0
+        read.offset % UInt64(ExpertPlacement.alignment) == 0
+        && read.length % ExpertPlacement.alignment == 0
         && read.slotOffset % ExpertPlacement.alignment == 0
       guard files.indices.contains(read.file), aligned, read.length > 0, read.slotOffset >= 0,
         read.length <= slotBytes, read.slotOffset <= slotBytes - read.length,

@@ -91,7 +91,9 @@ struct SlotTable {
   }
 
   /// Ends read `read` of `slot`: landed and good, failed, or (nil) skipped.
-  mutating func finish(slot: Int, read: Int, _ result: Result<SliceReader.Report, ExpertStoreError>?) {
+  mutating func finish(
+    slot: Int, read: Int, _ result: Result<SliceReader.Report, ExpertStoreError>?
+  ) {
     slots[slot].pending -= 1
     switch result {
     case .success(let report):

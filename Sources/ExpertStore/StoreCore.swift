@@ -64,7 +64,8 @@ final class StoreCore: Sendable {
     guard table.hasFreeSlot else { return nil }
     let placement = source.placement(layer, expert)
     try reader.validate(placement, layer: layer, expert: expert, slotBytes: slotBytes)
-    let slot = table.assign(key: key, layer: layer, expert: expert, reads: placement.reads) { slot in
+    let slot = table.assign(key: key, layer: layer, expert: expert, reads: placement.reads) {
+      slot in
       placement.slices.map { ExpertSlice($0, slot: address(slot)) }
     }
     guard let slot else { return nil }

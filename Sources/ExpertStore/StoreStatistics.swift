@@ -15,6 +15,7 @@ public struct StoreStatistics: Sendable, Equatable {
   /// Seconds that compute stood still for a slice or a slot.
   public var stallSeconds = 0.0
 
+  /// Statistics of a store that has done nothing.
   public init() {}
 
   /// Share of requests that needed no read, 0 when there were none.
