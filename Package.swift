@@ -103,6 +103,17 @@ let package = Package(
       name: "CommandTests", dependencies: ["TestSupport", "moepack", "moerun"],
       swiftSettings: common),
     .testTarget(
+      name: "ExpertStoreTests",
+      dependencies: [
+        "TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer", "ExpertStore",
+      ], swiftSettings: common),
+    .testTarget(
+      name: "ModelGraphTests",
+      dependencies: [
+        "TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer", "ExpertStore",
+        "Kernels", "ModelGraph",
+      ], swiftSettings: common),
+    .testTarget(
       name: "PackerTests",
       dependencies: ["TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer"],
       swiftSettings: common),
