@@ -50,7 +50,7 @@ let package = Package(
       name: "FileIO", dependencies: ["CPlatform", "CXXHash", system], swiftSettings: common),
     .target(name: "GGUF", dependencies: ["Tensors", "FileIO"], swiftSettings: strict),
     .target(
-      name: "ExpertPack", dependencies: ["CZstd", "Tensors", "FileIO", "GGUF"],
+      name: "ExpertPack", dependencies: ["CZstd", "Tensors", "FileIO", "GGUF", system],
       swiftSettings: common),
     .target(
       name: "Packer", dependencies: ["Tensors", "FileIO", "GGUF", "ExpertPack"],
@@ -81,7 +81,14 @@ let package = Package(
         "CommandSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "ExpertStore", "Kernels",
         "ModelGraph", "Tokenizers", "Generation", arguments,
       ], swiftSettings: common),
-    .target(name: "TestSupport", dependencies: ["FileIO"], path: "Tests/TestSupport",
+    .testTarget(
+      name: "KernelsTests", dependencies: ["Kernels", "Tensors"], swiftSettings: common),
+    .target(
+      name: "TestSupport", dependencies: ["FileIO", "GGUF", "Tensors"],
+      path: "Tests/TestSupport", swiftSettings: common),
+    .testTarget(
+      name: "PackerTests",
+      dependencies: ["TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer"],
       swiftSettings: common),
   ],
   swiftLanguageModes: [.v6],
