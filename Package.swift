@@ -61,12 +61,13 @@ let package = Package(
       name: "FileIO", dependencies: ["CPlatform", "CXXHash", system], swiftSettings: common),
     .target(name: "GGUF", dependencies: ["Tensors", "FileIO"], swiftSettings: strict),
     .target(
-      name: "ExpertPack", dependencies: ["CZstd", "Tensors", "FileIO", "GGUF"],
+      name: "ExpertPack", dependencies: ["CZstd", "Tensors", "FileIO", "GGUF", system],
       swiftSettings: common),
     .target(
       name: "Packer", dependencies: ["Tensors", "FileIO", "GGUF", "ExpertPack"],
       swiftSettings: common),
-    .target(name: "Kernels", dependencies: ["CKernels", "CPlatform", "Tensors"],
+    .target(
+      name: "Kernels", dependencies: ["CKernels", "CPlatform", "Tensors"],
       swiftSettings: common),
     .target(
       name: "ExpertStore", dependencies: ["CPlatform", "Tensors", "FileIO", "ExpertPack"],
@@ -79,7 +80,8 @@ let package = Package(
     .target(
       name: "Generation", dependencies: ["ModelGraph", "Tokenizers", "ExpertStore"],
       swiftSettings: common),
-    .target(name: "CommandSupport", dependencies: ["CPlatform", "FileIO", arguments],
+    .target(
+      name: "CommandSupport", dependencies: ["CPlatform", "FileIO", arguments],
       swiftSettings: common),
     .executableTarget(
       name: "moepack",
@@ -92,7 +94,28 @@ let package = Package(
         "CommandSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "ExpertStore", "Kernels",
         "ModelGraph", "Tokenizers", "Generation", arguments,
       ], swiftSettings: common),
-    .target(name: "TestSupport", dependencies: ["FileIO"], path: "Tests/TestSupport",
+    .testTarget(
+      name: "KernelsTests", dependencies: ["Kernels", "Tensors"], swiftSettings: common),
+    .target(
+      name: "TestSupport", dependencies: ["FileIO", "GGUF", "Tensors"],
+      path: "Tests/TestSupport", swiftSettings: common),
+    .testTarget(
+      name: "CommandTests", dependencies: ["TestSupport", "moepack", "moerun"],
+      swiftSettings: common),
+    .testTarget(
+      name: "ExpertStoreTests",
+      dependencies: [
+        "TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer", "ExpertStore",
+      ], swiftSettings: common),
+    .testTarget(
+      name: "ModelGraphTests",
+      dependencies: [
+        "TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer", "ExpertStore",
+        "Kernels", "ModelGraph",
+      ], swiftSettings: common),
+    .testTarget(
+      name: "PackerTests",
+      dependencies: ["TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer"],
       swiftSettings: common),
     .target(
       name: "GGUFTestSupport", dependencies: ["GGUF", "Tensors"], path: "Tests/GGUFTestSupport",

@@ -13,14 +13,17 @@ internal import SystemPackage
 public enum AtomicFile {
   /// Writes `bytes` beside `path`, flushes them, renames over `path` and flushes the directory:
   /// after a crash `path` holds the old content or the new, never a mixture.
-  public static func write(
-    _ bytes: UnsafeRawBufferPointer, to path: String
-  ) throws(FileIOError) {
+  public static func write(_ bytes: [UInt8], to path: String) throws {
     let temporary = path + ".partial"
     let file = try File.creating(temporary)
-    try file.write(bytes, at: 0)
+    try bytes.withUnsafeBytes { try file.write($0, at: 0) }
     try file.synchronize()
-    guard rename(temporary, path) == 0 else {
+    try rename(temporary, to: path)
+  }
+
+  /// Renames `source`, which is flushed already, over `path` and flushes the directory.
+  public static func rename(_ source: String, to path: String) throws(FileIOError) {
+    guard systemRename(source, path) == 0 else {
       throw FileIOError(Errno.current, path: path, operation: "rename into place")
     }
     try synchronizeDirectory(FilePath(path).removingLastComponent().string)
@@ -37,6 +40,8 @@ public enum AtomicFile {
     }
   }
 }
+
+private func systemRename(_ source: String, _ target: String) -> Int32 { rename(source, target) }
 
 extension Errno {
   static var current: Errno { Errno(rawValue: errno) }

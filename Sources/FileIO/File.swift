@@ -29,6 +29,16 @@ public final class File: Sendable {
     File(path: path, descriptor: try open(path, .readOnly, []), isDirect: false)
   }
 
+  /// Opens `path` for reading through the page cache, or returns nil when there is no such file.
+  public static func readingIfPresent(_ path: String) throws(FileIOError) -> File? {
+    do {
+      return try reading(path)
+    } catch {
+      if error.code == .notFound { return nil }
+      throw error
+    }
+  }
+
   /// Opens an existing file for reading past the page cache (`O_DIRECT`, `F_NOCACHE`), or through
   /// it where the file system has no direct reads (``isDirect`` tells).
   public static func readingDirect(_ path: String) throws(FileIOError) -> File {

@@ -1,0 +1,25 @@
+public import ArgumentParser
+
+/// Exit codes of every command. Usage errors are argument-parser's 64.
+public enum ExitStatus {
+  /// The answer is no: damage was found.
+  public static let no = ExitCode(1)
+  /// It could not be done: I/O, corrupt input, out of memory.
+  public static let failed = ExitCode(2)
+}
+
+/// Runs the body of a command: errors become one line on standard error and exit code 2.
+/// - Parameter program: Name that the line starts with.
+public func runCommand(_ program: String, _ body: () throws -> Void) throws {
+  Console.ignoreBrokenPipes()
+  do {
+    try body()
+  } catch let code as ExitCode {
+    throw code
+  } catch let error as ValidationError {
+    throw error
+  } catch {
+    Console.message("\(program): \(error)")
+    throw ExitStatus.failed
+  }
+}

@@ -1,0 +1,63 @@
+#if canImport(FoundationEssentials)
+  internal import FoundationEssentials
+#else
+  internal import Foundation
+#endif
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#else
+  internal import Darwin
+#endif
+
+/// Standard output for results, standard error for everything else.
+public enum Console {
+  /// Makes a reader that has gone away end the program quietly, with status 0.
+  public static func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
+
+  /// Writes `text` to standard output at once. A broken pipe ends the program with status 0; any
+  /// other failure (a full disk) with status 2 and a message.
+  public static func output(_ text: String) { write(text, to: STDOUT_FILENO, isResult: true) }
+
+  /// Writes `text` and a line feed to standard output.
+  public static func line(_ text: String) { output(text + "\n") }
+
+  /// Writes `text` and a line feed to standard error.
+  public static func message(_ text: String) {
+    write(text + "\n", to: STDERR_FILENO, isResult: false)
+  }
+
+  static func status(_ text: String) { write(text, to: STDERR_FILENO, isResult: false) }
+
+  /// Whether standard error is a terminal.
+  public static var isErrorTerminal: Bool { isatty(STDERR_FILENO) == 1 }
+
+  /// Writes `value` as JSON with sorted keys in snake_case to standard output.
+  public static func json(_ value: some Encodable) throws {
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+    line(String(decoding: try encoder.encode(value), as: UTF8.self))
+  }
+
+  private static func write(_ text: String, to descriptor: Int32, isResult: Bool) {
+    var bytes = Array(text.utf8)[...]
+    while !bytes.isEmpty {
+      let count = bytes.withUnsafeBytes { systemWrite(descriptor, $0.baseAddress, $0.count) }
+      if count >= 0 {
+        bytes = bytes.dropFirst(count)
+      } else if errno != EINTR && errno != EAGAIN {
+        guard isResult else { return }
+        if errno == EPIPE { exit(0) }
+        let reason = String(cString: strerror(errno))
+        Console.message("standard output: cannot write: \(reason)")
+        exit(2)
+      }
+    }
+  }
+}
+
+private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
+  write(descriptor, bytes, count)
+}

@@ -1,0 +1,84 @@
+public import FileIO
+public import GGUF
+
+/// The bytes of a source shard that are not tensor data: header, padding between tensors, tail.
+///
+/// `headers/00001.gguf.zst` holds them, in file order, as one zstd frame. With the tensor data they
+/// rebuild the shard byte for byte; alone they give tokenizer, hyper-parameters and chat template.
+public struct HeaderArchive: Sendable {
+  /// The bytes, in file order: header first.
+  public let bytes: AlignedBuffer
+  /// Ranges of the shard that ``bytes`` holds, ascending.
+  public let regions: [Range<UInt64>]
+
+  /// Name of the archive of shard number `shard` (from 0).
+  public static func fileName(shard: Int) -> String {
+    let digits = String(shard + 1)
+    return "headers/" + String(repeating: "0", count: max(0, 5 - digits.count)) + digits
+      + ".gguf.zst"
+  }
+
+  /// The ranges of a shard of `fileSize` bytes that belong to none of `tensors`.
+  static func regions(fileSize: UInt64, tensors: [GGUFTensor]) -> [Range<UInt64>] {
+    var result: [Range<UInt64>] = []
+    var position: UInt64 = 0
+    for tensor in tensors.sorted(by: { $0.offset < $1.offset }) {
+      if tensor.offset > position { result.append(position..<tensor.offset) }
+      position = tensor.offset + tensor.byteCount
+    }
+    if fileSize > position { result.append(position..<fileSize) }
+    return result
+  }
+
+  /// Reads the archive's bytes from the shard itself.
+  public init(shard: GGUFShard) throws {
+    let regions = Self.regions(fileSize: shard.fileSize, tensors: shard.header.tensors)
+    let count = regions.reduce(0) { $0 + UInt64($1.count) }
+    guard count <= PackLimits.archiveBytes else {
+      throw PackError(
+        .unsupportedSource, path: shard.path,
+        "\(count) bytes belong to no tensor; expected at most \(PackLimits.archiveBytes)")
+    }
+    let buffer = try AlignedBuffer(count: Int(count))
+    let file = try File.reading(shard.path)
+    var done = 0
+    for region in regions {
+      let part = UnsafeMutableRawBufferPointer(
+        rebasing: buffer.bytes[done..<done + region.count])
+      try file.readExactly(into: part, at: region.lowerBound)
+      done += region.count
+    }
+    self.bytes = buffer
+    self.regions = regions
+  }
+
+  /// The archive as the frame stored in a pack.
+  public func compressed(path: String) throws -> [UInt8] {
+    try Zstd.compress(UnsafeRawBufferPointer(bytes.bytes), path: path)
+  }
+
+  /// Opens a stored archive: the shard it describes and the archive itself.
+  /// - Parameters:
+  ///   - frame: Content of the archive file, of `byteCount` bytes when decompressed.
+  ///   - path: The source shard's path, for the shard's messages.
+  static func open(
+    frame: [UInt8], byteCount: Int, path: String, fileSize: UInt64, shard: Int
+  ) throws -> (GGUFShard, HeaderArchive) {
+    let buffer = try Zstd.decompress(frame, count: byteCount, path: path)
+    let header = try GGUFHeader.parse(
+      buffer.bytes.bytes, path: path, fileSize: fileSize, shard: shard)
+    let regions = regions(fileSize: fileSize, tensors: header.tensors)
+    guard regions.reduce(0, { $0 + UInt64($1.count) }) == UInt64(byteCount) else {
+      throw PackError(
+        .invalidManifest, path: path,
+        "the archived header does not describe a source of \(fileSize) bytes")
+    }
+    let archive = HeaderArchive(bytes: buffer, regions: regions)
+    return (GGUFShard(path: path, fileSize: fileSize, header: header), archive)
+  }
+
+  private init(bytes: AlignedBuffer, regions: [Range<UInt64>]) {
+    self.bytes = bytes
+    self.regions = regions
+  }
+}

@@ -1,0 +1,164 @@
+internal import FileIO
+public import GGUF
+public import Tensors
+
+/// An opened pack: every table checked, nothing of the weights read yet.
+///
+/// Opening reads manifest, headers and checksum table and proves each against its digest; offsets
+/// are recomputed from the headers. Expert and resident bytes are proved when they are read.
+/// Immutable; any thread may use it.
+public struct PackDirectory: Sendable {
+  /// A file that expert data is read from.
+  public struct DataFile: Sendable {
+    public let path: String
+    public let byteCount: UInt64
+  }
+
+  /// Path of the directory as given.
+  public let path: String
+  public let manifest: PackManifest
+  /// Headers of the source: metadata, and tensors with their offsets in the source.
+  public let source: GGUFFile
+  /// The header archives, a shard each.
+  public let archives: [HeaderArchive]
+  public let layout: PackLayout
+  public let checksums: ChecksumTable
+  /// What ``ExpertPlacement/Read/file`` counts: the layers' files in the order of the layout, or
+  /// the source shards of an in-place pack.
+  public let files: [DataFile]
+  private let layerPositions: [Int: Int]
+  private let residentPlaces: [String: Int]
+
+  /// Opens the pack at `path` and checks that all its files have their lengths.
+  public static func open(_ path: String) throws -> PackDirectory {
+    let pack = try PackDirectory(contentsOf: path)
+    for file in pack.allFiles { try pack.checkLength(file) }
+    return pack
+  }
+
+  /// Opens the pack at `path` without looking at the files that hold weights, for a verifier that
+  /// wants to find all damage.
+  public init(contentsOf path: String) throws {
+    let manifestPath = path + "/" + PackManifest.fileName
+    let text = try Self.manifestBytes(directory: path)
+    let manifest = try PackManifest.parse(text, path: manifestPath)
+    func invalid(_ message: String) -> PackError {
+      PackError(.invalidManifest, path: manifestPath, message)
+    }
+
+    var shards: [GGUFShard] = []
+    var archives: [HeaderArchive] = []
+    for (index, item) in manifest.sources.enumerated() {
+      let name = HeaderArchive.fileName(shard: index)
+      guard let record = manifest.files.first(where: { $0.name == name }) else {
+        throw invalid("expected a file \(name) for source shard \(item.name), found none")
+      }
+      guard item.header_bytes <= UInt64(PackLimits.archiveBytes) else {
+        throw invalid(
+          "source shard \(item.name): expected at most \(PackLimits.archiveBytes) header bytes, "
+            + "found \(item.header_bytes)")
+      }
+      guard (manifest.kind == .inPlace) == (item.path != nil) else {
+        throw invalid("source shard \(item.name): a path belongs to in-place packs alone")
+      }
+      let frame = try Self.provenBytes(record, directory: path)
+      let (shard, archive) = try HeaderArchive.open(
+        frame: frame, byteCount: Int(item.header_bytes),
+        path: Self.sourcePath(item, directory: path), fileSize: item.bytes, shard: index)
+      shards.append(shard)
+      archives.append(archive)
+    }
+    let source = try GGUFFile(shards: shards)
+    let layout = try PackLayout(source: source)
+    let architecture = try PackManifest.architecture(of: source)
+    guard manifest.architecture == architecture else {
+      throw invalid(
+        "architecture: expected \"\(architecture)\" as in the headers, found "
+          + "\"\(manifest.architecture)\"")
+    }
+    let tensors = ManifestTensor.table(source: source, layout: layout)
+    guard manifest.text(layout: layout, tensors: tensors).utf8.elementsEqual(text) else {
+      throw invalid(
+        "differs from the manifest that the archived headers give; it was not written by a "
+          + "writer of format version \(PackManifest.version)")
+    }
+
+    var checksums = ChecksumTable(layout: layout, kind: manifest.kind)
+    guard let table = manifest.files.first(where: { $0.name == ChecksumTable.fileName }) else {
+      throw invalid("expected a file \(ChecksumTable.fileName), found none")
+    }
+    guard table.bytes == UInt64(checksums.byteCount) else {
+      throw invalid(
+        "\(table.name): expected \(checksums.byteCount) bytes for the layers and blocks of the "
+          + "pack, found \(table.bytes)")
+    }
+    checksums.load(try Self.provenBytes(table, directory: path))
+
+    self.path = path
+    self.manifest = manifest
+    self.source = source
+    self.archives = archives
+    self.layout = layout
+    self.checksums = checksums
+    files =
+      manifest.kind == .packed
+      ? layout.layers.map { DataFile(path: path + "/" + $0.fileName, byteCount: $0.fileBytes) }
+      : shards.map { DataFile(path: $0.path, byteCount: $0.fileSize) }
+    layerPositions = Dictionary(
+      uniqueKeysWithValues: layout.layers.enumerated().map { ($1.layer, $0) })
+    residentPlaces = Dictionary(
+      uniqueKeysWithValues: layout.residentOrder.map { (source.tensors[$0].name, $0) })
+    try Self.checkFileNames(manifest, layout: layout, directory: path)
+  }
+
+  /// Layers with experts, by block number.
+  public var expertLayers: [ExpertLayer] { layout.layers }
+
+  /// The experts of block `layer`, or nil when it has none.
+  public func expertLayer(_ layer: Int) -> ExpertLayer? {
+    layerPositions[layer].map { layout.layers[$0] }
+  }
+
+  /// Bytes of the largest slot an expert needs.
+  public var maximumSlotBytes: Int {
+    layout.layers.map { ExpertPlacement.slotBytes($0, kind: manifest.kind) }.max() ?? 0
+  }
+
+  /// How expert `expert` of block `layer` is read and computed. Traps when there is none.
+  public func placement(layer: Int, expert: Int) -> ExpertPlacement {
+    guard let position = layerPositions[layer],
+      (0..<layout.layers[position].expertCount).contains(expert)
+    else { preconditionFailure("no expert \(expert) in layer \(layer)") }
+    let record = layout.layers[position]
+    return switch manifest.kind {
+    case .packed:
+      ExpertPlacement(packed: record, position: position, expert: expert, checksums: checksums)
+    case .inPlace:
+      ExpertPlacement(inPlace: record, position: position, expert: expert, checksums: checksums)
+    }
+  }
+
+  /// A tensor of the resident image.
+  public struct ResidentTensor: Sendable {
+    public let type: TensorType
+    /// ggml order, fastest axis first.
+    public let dimensions: [UInt64]
+    /// Bytes from the start of the resident image.
+    public let offset: Int
+    public let byteCount: Int
+  }
+
+  /// The resident tensor called `name`, or nil.
+  public func residentTensor(_ name: String) -> ResidentTensor? {
+    guard let index = residentPlaces[name], case .resident(let offset) = layout.places[index] else {
+      return nil
+    }
+    let tensor = source.tensors[index]
+    return ResidentTensor(
+      type: tensor.type, dimensions: tensor.dimensions, offset: Int(offset),
+      byteCount: Int(tensor.byteCount))
+  }
+
+  /// Bytes of the resident image.
+  public var residentByteCount: Int { Int(layout.residentBytes) }
+}

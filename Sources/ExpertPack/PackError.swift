@@ -1,0 +1,36 @@
+/// Why a source cannot be packed, or a pack cannot be trusted.
+public struct PackError: Error, Sendable, CustomStringConvertible {
+  /// What a caller may decide on.
+  public enum Code: String, Sendable {
+    /// The source has no expert tensors in the `*_exps` convention.
+    case notMixtureOfExperts = "not_mixture_of_experts"
+    /// The source's expert tensors contradict each other.
+    case unsupportedSource = "unsupported_source"
+    /// The directory holds no finished pack.
+    case notAPack = "not_a_pack"
+    /// The pack was written by a newer version.
+    case unsupportedVersion = "unsupported_version"
+    /// A file of the pack is missing.
+    case missing
+    /// A file is shorter or longer than the manifest says.
+    case wrongLength = "wrong_length"
+    /// Bytes differ from what a checksum promises.
+    case damaged
+    /// The manifest is not one that a writer of this format makes.
+    case invalidManifest = "invalid_manifest"
+  }
+
+  public let code: Code
+  /// The file concerned.
+  public let path: String
+  /// What was expected, what was found, and the next step if there is one.
+  public let message: String
+
+  public init(_ code: Code, path: String, _ message: String) {
+    self.code = code
+    self.path = path
+    self.message = message
+  }
+
+  public var description: String { "\(path): \(message)" }
+}

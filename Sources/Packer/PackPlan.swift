@@ -1,0 +1,104 @@
+internal import Tensors
+internal import ExpertPack
+public import GGUF
+
+/// The figures of the pack that a source would give. Pure: reads headers, writes nothing.
+public struct PackPlan: Sendable, Encodable {
+  /// One layer's records.
+  public struct Layer: Sendable, Encodable, Hashable {
+    /// Block number.
+    public let layer: Int
+    public let experts: Int
+    /// Types of gate, up and down.
+    public let types: [String]
+    /// Bytes of weights of an expert, and of its record on disk.
+    public let expertBytes: UInt64
+    public let recordBytes: UInt64
+    /// Slices that compute alone: 4, 2 or 1.
+    public let computeSlices: Int
+    /// Bytes of padding in the layer.
+    public let paddingBytes: UInt64
+    /// Bytes of the layer's file.
+    public let fileBytes: UInt64
+  }
+
+  public let architecture: String
+  /// Top-k of the model, where the metadata says so.
+  public let expertsUsed: UInt64?
+  public let layers: [Layer]
+  public let sourceBytes: UInt64
+  /// Bytes of expert records with padding, of padding alone, of the resident image and checksums.
+  public let expertBytes: UInt64
+  public let paddingBytes: UInt64
+  public let residentBytes: UInt64
+  public let checksumBytes: UInt64
+  /// Bytes of the pack, but for manifest and compressed headers.
+  public let packBytes: UInt64
+  /// Bytes of records that one decoded token touches.
+  public let bytesPerToken: UInt64?
+
+  /// Plans `source`; throws when it cannot be packed.
+  public init(source: GGUFFile) throws {
+    let layout = try PackLayout(source: source)
+    let architecture = try PackManifest.architecture(of: source)
+    self.architecture = architecture
+    let used = try source.metadata.optionalUnsigned("\(architecture).expert_used_count")
+    expertsUsed = used
+    let layers = layout.layers.map { layer in
+      let geometry = layer.geometry
+      let padding = geometry.recordStride - geometry.sliceBytes * geometry.computeSlices
+      return Layer(
+        layer: layer.layer, experts: layer.expertCount,
+        types: geometry.components.map(\.type.name),
+        expertBytes: UInt64(geometry.sliceBytes * geometry.computeSlices),
+        recordBytes: UInt64(geometry.recordStride), computeSlices: geometry.computeSlices,
+        paddingBytes: UInt64(padding) * UInt64(layer.expertCount), fileBytes: layer.fileBytes)
+    }
+    self.layers = layers
+    sourceBytes = source.shards.reduce(0) { $0 + $1.fileSize }
+    expertBytes = layers.reduce(0) { $0 + $1.fileBytes }
+    paddingBytes = layers.reduce(0) { $0 + $1.paddingBytes }
+    residentBytes = layout.residentBytes
+    checksumBytes = UInt64(ChecksumTable(layout: layout, kind: .packed).byteCount)
+    packBytes = expertBytes + residentBytes + checksumBytes
+    bytesPerToken = used.flatMap { used in
+      layers.allSatisfy { used <= UInt64($0.experts) }
+        ? layers.reduce(0) { $0 + $1.recordBytes * used } : nil
+    }
+  }
+
+  /// Runs of consecutive layers with the same record.
+  public struct LayerGroup: Sendable {
+    /// The first of the run; the others differ in their number alone.
+    public let first: Layer
+    /// Numbers of the layers: `0-59`.
+    public let name: String
+    /// Bytes of the run's files.
+    public let bytes: UInt64
+  }
+
+  public var layerGroups: [LayerGroup] {
+    var groups: [[Layer]] = []
+    for layer in layers {
+      if let last = groups.last?.last, last.layer + 1 == layer.layer, last.types == layer.types,
+        last.experts == layer.experts, last.recordBytes == layer.recordBytes
+      {
+        groups[groups.count - 1].append(layer)
+      } else {
+        groups.append([layer])
+      }
+    }
+    return groups.compactMap { group in
+      guard let first = group.first, let last = group.last else { return nil }
+      return LayerGroup(
+        first: first,
+        name: first.layer == last.layer ? "\(first.layer)" : "\(first.layer)-\(last.layer)",
+        bytes: group.reduce(0) { $0 + $1.fileBytes })
+    }
+  }
+
+  private enum CodingKeys: CodingKey {
+    case architecture, expertsUsed, layers, sourceBytes, expertBytes, paddingBytes, residentBytes
+    case checksumBytes, packBytes, bytesPerToken
+  }
+}

@@ -1,0 +1,12 @@
+/// Told about work done, from any thread: bytes just finished and what they were for.
+public typealias PackProgress = @Sendable (_ bytes: UInt64) -> Void
+
+extension UnsafeMutableRawBufferPointer {
+  /// The bytes of `range`.
+  func part(_ range: Range<Int>) -> UnsafeMutableRawBufferPointer { .init(rebasing: self[range]) }
+}
+
+extension UnsafeRawBufferPointer {
+  /// The bytes of `range`.
+  func part(_ range: Range<Int>) -> UnsafeRawBufferPointer { .init(rebasing: self[range]) }
+}

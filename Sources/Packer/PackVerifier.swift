@@ -1,0 +1,181 @@
+internal import ExpertPack
+internal import FileIO
+#if canImport(FoundationEssentials)
+  internal import FoundationEssentials
+#else
+  internal import Foundation
+#endif
+internal import GGUF
+
+/// Reads all of a pack and names every place that is not as it was written.
+public struct PackVerifier: Sendable {
+  /// What a verification found.
+  public struct Report: Sendable {
+    /// Bytes read.
+    public let bytes: UInt64
+    /// Damaged places: by file, then offset.
+    public let findings: [PackFinding]
+    /// Expert slices and resident blocks that were checked one by one.
+    public let checkedSlices: Int
+  }
+
+  private let directory: String
+  private let threads: Int
+
+  /// - Parameter threads: Files read at a time.
+  public init(directory: String, threads: Int) {
+    self.directory = directory
+    self.threads = threads
+  }
+
+  /// Reads the pack; throws only when there is nothing to verify (no directory, a newer version).
+  public func verify(
+    willRead total: (UInt64) -> Void = { _ in }, progress: @escaping PackProgress
+  ) throws -> Report {
+    guard FileManager.default.fileExists(atPath: directory) else {
+      throw FileIOError(.notFound, path: directory, message: "no such directory")
+    }
+    let log = FindingLog()
+    let pack: PackDirectory
+    do {
+      pack = try PackDirectory(contentsOf: directory)
+    } catch let error as PackError where error.code == .unsupportedVersion {
+      throw error
+    } catch {
+      log.add(Self.finding(for: error, directory: directory))
+      try verifyWholeFiles(log: log, willRead: total, progress: progress)
+      return log.report
+    }
+    let files = pack.allFiles
+    total(files.reduce(0) { $0 + $1.byteCount })
+    try ParallelWork.forEach(files.count, threads: threads) { index in
+      try verify(files[index], of: pack, log: log, progress: progress)
+    }
+    if pack.manifest.kind == .inPlace, log.isEmpty {
+      try InPlaceVerifier(pack: pack, threads: threads).verify(log: log)
+    }
+    return log.report
+  }
+
+  /// Without usable tables, whole-file digests still say which other files are intact.
+  private func verifyWholeFiles(
+    log: FindingLog, willRead total: (UInt64) -> Void, progress: @escaping PackProgress
+  ) throws {
+    guard let manifest = try? PackManifest.load(directory: directory) else { return }
+    let files = PackDirectory.ownFiles(manifest, directory: directory)
+    total(files.reduce(0) { $0 + $1.byteCount })
+    try ParallelWork.forEach(files.count, threads: threads) { index in
+      let file = files[index]
+      // The file that kept the pack from opening has been named already.
+      guard !log.names(file.name), let opened = try check(length: file, log: log) else { return }
+      let length = min(try opened.size(), file.byteCount)
+      let scan = FileScan(file: opened, byteCount: length, log: log, progress: progress)
+      try scan.run(unit: 1 << 20) { _, _ in }
+      if length == file.byteCount { log.add(wholeFileFinding(file, digest: scan.digest)) }
+    }
+  }
+
+  private func verify(
+    _ file: PackDirectory.ExpectedFile, of pack: PackDirectory, log: FindingLog,
+    progress: @escaping PackProgress
+  ) throws {
+    guard let opened = try check(length: file, log: log) else { return }
+    let before = log.count(of: file.name)
+    let length = min(try opened.size(), file.byteCount)
+    let scan = FileScan(file: opened, byteCount: length, log: log, progress: progress)
+    let table = pack.checksums
+    if let position = pack.layout.layers.firstIndex(where: { $0.fileName == file.name }) {
+      let layer = pack.layout.layers[position]
+      let unit = layer.geometry.readBytes
+      try scan.run(unit: unit) { index, bytes in
+        let (expert, slice) = index.quotientAndRemainder(dividingBy: PackLimits.splits)
+        let found = XXH3.hash64(
+          bytes, seed: ChecksumTable.seed(layer: layer.layer, expert: expert, extent: slice))
+        let expected = table.values[
+          table.index(layerPosition: position, expert: expert, extent: slice)]
+        log.didCheck()
+        guard found != expected else { return }
+        log.add(
+          PackFinding(
+            .damaged, file: file.name, layer: layer.layer, expert: expert, slice: slice,
+            offset: UInt64(index) * UInt64(unit), length: UInt64(unit),
+            detail: Self.mismatch(found: found, expected: expected)))
+      }
+    } else if file.name == PackDirectory.residentFileName {
+      try scan.run(unit: PackLimits.residentBlockBytes) { block, bytes in
+        let found = XXH3.hash64(bytes, seed: ChecksumTable.seed(residentBlock: block))
+        let expected = table.values[table.index(residentBlock: block)]
+        log.didCheck()
+        guard found != expected else { return }
+        log.add(
+          PackFinding(
+            .damaged, file: file.name,
+            offset: UInt64(block) * UInt64(PackLimits.residentBlockBytes),
+            length: UInt64(bytes.count), detail: Self.mismatch(found: found, expected: expected)))
+      }
+    } else {
+      try scan.run(unit: 1 << 20) { _, _ in }
+    }
+    if log.count(of: file.name) == before {
+      log.add(wholeFileFinding(file, digest: scan.digest))
+    }
+  }
+
+  private static func mismatch(found: UInt64, expected: UInt64) -> String {
+    "checksum is \(Digest128.hexadecimal(found)), expected \(Digest128.hexadecimal(expected))"
+  }
+
+  private func wholeFileFinding(
+    _ file: PackDirectory.ExpectedFile, digest: Digest128
+  ) -> PackFinding? {
+    guard digest.description != file.digest else { return nil }
+    return PackFinding(
+      .damaged, file: file.name, length: file.byteCount,
+      detail: "checksum of the file is \(digest), the manifest says \(file.digest)")
+  }
+
+  /// Opens `file`, noting a missing, cut or extended one; nil when there is nothing to read.
+  private func check(length file: PackDirectory.ExpectedFile, log: FindingLog) throws -> File? {
+    guard try File.readingIfPresent(file.path) != nil else {
+      log.add(
+        PackFinding(
+          .missing, file: file.name, length: file.byteCount,
+          detail: "is missing, expected \(file.byteCount) bytes"))
+      return nil
+    }
+    let opened = try File.readingDirect(file.path)
+    let size = try opened.size()
+    if size < file.byteCount {
+      log.add(
+        PackFinding(
+          .truncated, file: file.name, offset: size, length: file.byteCount - size,
+          detail: "is cut short: expected \(file.byteCount) bytes, found \(size)"))
+    } else if size > file.byteCount {
+      log.add(
+        PackFinding(
+          .extended, file: file.name, offset: file.byteCount, length: size - file.byteCount,
+          detail: "is too long: expected \(file.byteCount) bytes, found \(size)"))
+    }
+    return opened
+  }
+
+  /// The finding for an error that keeps the pack from opening.
+  private static func finding(for error: any Error, directory: String) -> PackFinding {
+    guard let error = error as? PackError else {
+      return PackFinding(.invalid, file: PackManifest.fileName, detail: "\(error)")
+    }
+    let prefix = directory + "/"
+    let file =
+      error.path.hasPrefix(prefix)
+      ? String(error.path.dropFirst(prefix.count)) : PackManifest.fileName
+    let kind: PackFinding.Kind =
+      switch error.code {
+      case .missing: .missing
+      case .wrongLength: .truncated
+      case .damaged: .damaged
+      case .notAPack: PackJournal.exists(in: directory) ? .unfinished : .missing
+      default: .invalid
+      }
+    return PackFinding(kind, file: file, detail: error.message)
+  }
+}

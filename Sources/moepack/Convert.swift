@@ -1,0 +1,77 @@
+import ArgumentParser
+import CommandSupport
+import ExpertPack
+import GGUF
+import Packer
+
+struct Convert: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Convert a GGUF into a pack.",
+    discussion: """
+      The source is only read. A conversion that is killed leaves a directory that does not open \
+      as a pack; run convert again. Example:
+
+        moepack convert model-00001-of-00005.gguf -o model.moepack
+      """)
+
+  @Argument(help: "The GGUF; any shard of a split one.", completion: .file(extensions: ["gguf"]))
+  var file: String
+
+  @Option(name: .shortAndLong, help: "The directory to write, by custom NAME.moepack.")
+  var output: String
+
+  @Flag(
+    name: .customLong("in-place"),
+    help: "Write no weights: index and checksum them where they are in the source.")
+  var inPlace = false
+
+  @Flag(help: "Replace a finished pack.")
+  var overwrite = false
+
+  @Option(help: "Threads that read, cut and hash.")
+  var threads = defaultThreads
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  func validate() throws {
+    guard (1...256).contains(threads) else {
+      throw ValidationError("--threads takes 1 to 256, found \(threads)")
+    }
+  }
+
+  private struct Report: Encodable {
+    let pack: String
+    let kind: String
+    let layers: Int
+    let sourceBytes: UInt64
+    let packBytes: UInt64
+    let seconds: Double
+  }
+
+  func run() throws {
+    try runCommand("moepack") {
+      let source = try GGUFFile.open(file)
+      let writer = try PackWriter(
+        source: source, kind: inPlace ? .inPlace : .packed, threads: threads)
+      let line = ProgressLine(inPlace ? "indexing" : "packing", total: writer.progressBytes)
+      defer { line.clear() }
+      let manifest = try writer.write(to: output, overwrite: overwrite) { line.add($0) }
+      line.clear()
+      let report = Report(
+        pack: output, kind: manifest.kind.rawValue,
+        layers: try PackPlan(source: source).layers.count,
+        sourceBytes: manifest.sources.reduce(0) { $0 + $1.bytes },
+        packBytes: manifest.files.reduce(0) { $0 + $1.bytes }, seconds: line.seconds)
+      if json {
+        try Console.json(report)
+      } else {
+        let rate = UInt64(Double(report.sourceBytes) / max(report.seconds, 1e-3))
+        Console.line(
+          "\(output): \(inPlace ? "indexed" : "packed") \(report.layers) layers of experts, "
+            + "\(ByteSize.text(report.sourceBytes)) to \(ByteSize.text(report.packBytes)) in "
+            + "\(decimal(report.seconds, 1)) s (\(ByteSize.text(rate))/s)")
+      }
+    }
+  }
+}

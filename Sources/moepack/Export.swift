@@ -1,0 +1,42 @@
+import ArgumentParser
+import CommandSupport
+import ExpertPack
+import Packer
+
+struct Export: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Write the GGUF that a pack was made from, byte for byte.",
+    discussion: """
+      The result is proved by the checksum of the source before it gets its name. A source that \
+      came in shards is written as its shards: name the first, ...-00001-of-0000N.gguf.
+      """)
+
+  @Argument(help: "The pack.", completion: .directory)
+  var pack: String
+
+  @Option(name: .shortAndLong, help: "The GGUF to write; the first shard of a split one.")
+  var output: String
+
+  @Flag(help: "Replace existing files.")
+  var overwrite = false
+
+  @Option(help: "Threads that read and join slices.")
+  var threads = defaultThreads
+
+  func validate() throws {
+    guard (1...256).contains(threads) else {
+      throw ValidationError("--threads takes 1 to 256, found \(threads)")
+    }
+  }
+
+  func run() throws {
+    try runCommand("moepack") {
+      let exporter = try PackExporter(pack: try PackDirectory.open(pack), threads: threads)
+      let line = ProgressLine("exporting", total: exporter.progressBytes)
+      defer { line.clear() }
+      let written = try exporter.export(to: output, overwrite: overwrite) { line.add($0) }
+      line.clear()
+      for path in written { Console.line("\(path): identical to the source of \(pack)") }
+    }
+  }
+}
