@@ -83,6 +83,10 @@ let package = Package(
       ], swiftSettings: common),
     .target(name: "TestSupport", dependencies: ["FileIO"], path: "Tests/TestSupport",
       swiftSettings: common),
+    .testTarget(
+      name: "TokenizersTests", dependencies: ["Tokenizers", "GGUF", "FileIO"],
+      swiftSettings: common),
+    .testTarget(name: "GenerationTests", dependencies: ["Generation"], swiftSettings: common),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu17
