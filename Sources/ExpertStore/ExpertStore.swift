@@ -1,1 +1,120 @@
-// ExpertStore
+/// Experts of a pack, read on demand into a bounded number of slots.
+///
+/// All layers share one pool of equal slots in one region of memory; the least recently used expert
+/// makes room. Reads run on threads of the store's own and go from the disk straight into the slot,
+/// several experts ahead of the one being computed, first in, first out. Which experts are evicted
+/// depends on the order of calls alone, never on how long a read takes.
+///
+/// Any number of threads may use a store: each waits for a slot only while it holds none, so they
+/// cannot lock each other out.
+public final class ExpertStore: Sendable {
+  private let core: StoreCore
+  private let threads: ThreadGroup
+
+  /// Opens the files of `source` and reserves `slotCount` slots, no more than there are experts.
+  /// - Parameters:
+  ///   - source: The pack.
+  ///   - slotCount: Experts to hold at once.
+  ///   - minimumSlots: Slots that one token needs: the experts it uses in a layer.
+  ///   - readThreads: Reads in flight at most, 1 to 256.
+  ///   - verification: When slices are checked.
+  /// - Throws: ``ExpertStoreError`` when `slotCount` is below `minimumSlots`, `FileIOError` when a
+  ///   file cannot be opened or the memory cannot be reserved.
+  public init(
+    source: ExpertSource, slotCount: Int, minimumSlots: Int = 1, readThreads: Int = 8,
+    verification: ReadVerification = .first
+  ) throws {
+    let slotBytes = Self.slotBytes(of: source)
+    guard slotCount >= max(minimumSlots, 1) else {
+      throw ExpertStoreError(
+        .tooFewSlots,
+        "\(source.name): room for \(slotCount) experts of \(slotBytes) bytes, a token uses "
+          + "\(minimumSlots) in a layer; give at least \(minimumSlots * slotBytes) bytes for experts"
+      )
+    }
+    let slots = min(slotCount, max(source.expertCount, 1))
+    let core = try StoreCore(
+      source: source, slotCount: slots, slotBytes: slotBytes, verification: verification)
+    self.core = core
+    threads = try ThreadGroup(name: "moe-io", count: min(max(readThreads, 1), 256)) { core.serve() }
+  }
+
+  deinit {
+    core.queue.close()
+    threads.join()
+  }
+
+  /// Bytes of one slot of a store of `source`: its largest expert, rounded up to 16 KiB.
+  public static func slotBytes(of source: ExpertSource) -> Int {
+    (max(source.slotBytes, 1) + 16383) / 16384 * 16384
+  }
+
+  /// Experts held at once.
+  public var slotCount: Int { core.slotCount }
+  /// Bytes of one slot.
+  public var slotBytes: Int { core.slotBytes }
+  /// Bytes of all slots.
+  public var memoryByteCount: Int { core.slotCount * core.slotBytes }
+  /// Reads in flight at most.
+  public var readThreadCount: Int { threads.count }
+  /// What the store has done so far.
+  public var statistics: StoreStatistics { core.table.withLock { $0.statistics } }
+
+  /// Whether an expert is in a slot, or on its way there.
+  public func isResident(layer: Int, expert: Int) -> Bool {
+    let key = core.key(layer: layer, expert: expert)
+    return core.table.withLock { $0.slot(of: key) != nil }
+  }
+
+  /// Calls `body` once for every entry of `experts`, while the ones that follow are being read.
+  ///
+  /// Experts in a slot come first, so that compute has work while the others arrive; each group
+  /// keeps the order of `experts`. As many reads are in flight as there are free slots.
+  /// - Parameters:
+  ///   - layer: Decoder layer; traps when the pack has no experts there.
+  ///   - experts: Distinct expert ids; traps on an id out of range.
+  ///   - body: Given the position in `experts` and the expert, which is pinned until it returns.
+  /// - Throws: What `body` throws, or ``ExpertStoreError`` when a slice cannot be read or is
+  ///   damaged; reads under way have ended by then, and the damaged expert is in no slot.
+  public func withExperts(
+    layer: Int, experts: [Int32], _ body: (_ index: Int, _ expert: LoadedExpert) throws -> Void
+  ) throws {
+    try withUnsafeTemporaryAllocation(of: ExpertPass.Entry.self, capacity: experts.count) {
+      entries in
+      var pass = ExpertPass(core: core, layer: layer, experts: experts, entries: entries)
+      do {
+        try pass.begin()
+        while let (index, expert) = try pass.next() { try body(index, expert) }
+      } catch {
+        pass.abandon()
+        throw error
+      }
+    }
+  }
+}
+
+/// An expert in a slot. Valid only inside the body of ``ExpertStore/withExperts(layer:experts:_:)``.
+public struct LoadedExpert {
+  let core: StoreCore
+  let slot: Int
+  let slices: [ExpertSlice]
+
+  /// Compute slices of the expert: 1, 2 or 4.
+  public var sliceCount: Int { slices.count }
+
+  /// Whether every slice has landed, so that ``slice(_:)`` does not wait.
+  public var isComplete: Bool {
+    let all = slices.reduce(0) { $0 | $1.reads }
+    return core.table.withLock { table in
+      table.slots[slot].failure == nil && table.slots[slot].landed & all == all
+    }
+  }
+
+  /// Slice `index`, after waiting for its reads.
+  /// - Throws: ``ExpertStoreError`` when a slice of this expert is damaged or unreadable.
+  public func slice(_ index: Int) throws -> ExpertSlice {
+    let slice = slices[index]
+    try core.wait(slot: slot, mask: slice.reads)
+    return slice
+  }
+}

@@ -33,6 +33,7 @@ public struct PackExporter: Sendable {
   ///
   /// Each file is written beside its name, proved by the digest of the source and renamed.
   /// - Returns: The paths written.
+  @discardableResult
   public func export(
     to path: String, overwrite: Bool, progress: @escaping PackProgress
   ) throws -> [String] {

@@ -28,9 +28,15 @@ import Testing
   @Test("random numbers are xoshiro256** seeded by SplitMix64")
   func randomNumbers() {
     var zero = RandomSource(seed: 0)
-    #expect((0..<3).map { _ in zero.next() } == [0x99EC_5F36_CB75_F2B4, 0xBF6E_1F78_4956_452A, 0x1A5F_849D_4933_E6E0])
+    #expect(
+      (0..<3).map { _ in zero.next() } == [
+        0x99EC_5F36_CB75_F2B4, 0xBF6E_1F78_4956_452A, 0x1A5F_849D_4933_E6E0,
+      ])
     var other = RandomSource(seed: 42)
-    #expect((0..<3).map { _ in other.next() } == [0x1578_0B2E_0C2E_C716, 0x6104_D986_6D11_3A7E, 0xAE17_5332_39E4_99A1])
+    #expect(
+      (0..<3).map { _ in other.next() } == [
+        0x1578_0B2E_0C2E_C716, 0x6104_D986_6D11_3A7E, 0xAE17_5332_39E4_99A1,
+      ])
   }
 
   @Test("unit numbers are at least 0 and below 1")

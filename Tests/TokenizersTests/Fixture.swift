@@ -8,8 +8,10 @@ enum Fixture {
     return "/" + components.joined(separator: "/") + "/fixtures/tokenizer/"
   }()
 
+  static func path(_ name: String) -> String { directory + name }
+
   static func bytes(_ name: String) throws -> [UInt8] {
-    let file = try File.reading(directory + name)
+    let file = try File.reading(path(name))
     return try file.bytes(at: 0, count: Int(file.size()))
   }
 

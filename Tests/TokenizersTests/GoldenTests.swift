@@ -1,3 +1,4 @@
+import GGUF
 import Testing
 import Tokenizers
 
@@ -51,6 +52,18 @@ import Tokenizers
     #expect(tokenizer.decode(ids) == text)
     // User-defined tokens are parsed all the same.
     #expect(try tokenizer.encode("a<think>", parseSpecial: false).last == 2037)
+  }
+
+  @Test("a checkpoint's own vocabulary gives the reference's ids")
+  func checkpoint() throws {
+    let file = try GGUFFile.open(Fixture.path("../tiny-qwen35moe-seedmix.gguf"))
+    let vocabulary = try Vocabulary(metadata: file.metadata)
+    #expect(vocabulary.tokenCount == 8192)
+    #expect(vocabulary.endOfGenerationIDs == [8189, 8191])
+    let tokenizer = try Tokenizer(vocabulary: vocabulary)
+    for (name, ids) in try Fixture.expectedIDs("tiny", "qwen35") {
+      #expect(try tokenizer.encode(Fixture.text("prompts/\(name).txt")) == ids, "\(name)")
+    }
   }
 
   private func tokenizer(_ example: Case) throws -> Tokenizer {

@@ -1,0 +1,38 @@
+/// What an ``ExpertStore`` has done since it was made; two snapshots subtract to an interval.
+public struct StoreStatistics: Sendable, Equatable {
+  /// Experts asked for: one for every layer and distinct expert of an evaluation.
+  public var expertsRequested = 0
+  /// Requests that found the expert in a slot, or already on its way there.
+  public var hits = 0
+  /// Experts read, counted when their reads are queued.
+  public var expertsRead = 0
+  /// Read operations finished, failed ones included.
+  public var reads = 0
+  /// Bytes those reads delivered.
+  public var bytesRead = 0
+  /// Bytes whose checksum was computed and found right.
+  public var verifiedBytes = 0
+  /// Seconds that compute stood still for a slice or a slot.
+  public var stallSeconds = 0.0
+
+  /// Statistics of a store that has done nothing.
+  public init() {}
+
+  /// Share of requests that needed no read, 0 when there were none.
+  public var hitRate: Double {
+    expertsRequested == 0 ? 0 : Double(hits) / Double(expertsRequested)
+  }
+
+  /// What happened between snapshot `earlier` and snapshot `later`.
+  public static func - (later: StoreStatistics, earlier: StoreStatistics) -> StoreStatistics {
+    var difference = StoreStatistics()
+    difference.expertsRequested = later.expertsRequested - earlier.expertsRequested
+    difference.hits = later.hits - earlier.hits
+    difference.expertsRead = later.expertsRead - earlier.expertsRead
+    difference.reads = later.reads - earlier.reads
+    difference.bytesRead = later.bytesRead - earlier.bytesRead
+    difference.verifiedBytes = later.verifiedBytes - earlier.verifiedBytes
+    difference.stallSeconds = later.stallSeconds - earlier.stallSeconds
+    return difference
+  }
+}

@@ -1,0 +1,87 @@
+import ExpertPack
+import ExpertStore
+import Foundation
+import GGUF
+import Packer
+import TestSupport
+import Tensors
+import Testing
+
+/// A small pack of random experts, and the bytes of its source to compare with.
+final class SyntheticPack: Sendable {
+  let directory: TemporaryDirectory
+  let pack: PackDirectory
+  private let source: [UInt8]
+
+  init(_ model: SyntheticModel = SyntheticPack.model, kind: PackKind = .packed) throws {
+    directory = try TemporaryDirectory()
+    let path = directory.file("model.gguf")
+    try model.write(to: path)
+    let writer = try PackWriter(source: try GGUFFile.open(path), kind: kind, threads: 2)
+    try writer.write(to: directory.file("model.moepack"), overwrite: false) { _ in }
+    pack = try PackDirectory.open(directory.file("model.moepack"))
+    source = Array(try FileBytes.read(path))
+  }
+
+  /// Three layers of six experts in four, two and one compute slices.
+  static let model = SyntheticModel(layers: [
+    .init(experts: 6, hidden: 64, intermediate: 128, gate: .q8_0, up: .q8_0, down: .q8_0),
+    .init(experts: 6, hidden: 256, intermediate: 512, gate: .q4_K, up: .q4_K, down: .iq4_XS),
+    .init(experts: 6, hidden: 64, intermediate: 33, gate: .f32, up: .f16, down: .bf16),
+  ])
+
+  func store(
+    slots: Int, threads: Int = 2, verification: ReadVerification = .first, minimum: Int = 1
+  ) throws -> ExpertStore {
+    try ExpertStore(
+      source: ExpertSource(pack: pack), slotCount: slots, minimumSlots: minimum,
+      readThreads: threads, verification: verification)
+  }
+
+  /// Whether slice `index` of `slice` holds the source's bytes of this expert.
+  func isEqual(_ slice: ExpertSlice, index: Int, of count: Int, layer: Int, expert: Int) -> Bool {
+    func matches(_ view: MatrixView, _ part: String, isDown: Bool) -> Bool {
+      guard let tensor = pack.source.tensor(named: "blk.\(layer).ffn_\(part)_exps.weight") else {
+        return false
+      }
+      let sourceColumns = Int(tensor.dimensions[0])
+      let sourceRowBytes = tensor.type.rowBytes(columns: sourceColumns)
+      let sourceRows = Int(tensor.dimensions[1])
+      let rowBytes = view.type.rowBytes(columns: view.columns)
+      guard view.type == tensor.type, view.rows == (isDown ? sourceRows : sourceRows / count),
+        view.columns == (isDown ? sourceColumns / count : sourceColumns)
+      else { return false }
+      return (0..<view.rows).allSatisfy { row in
+        let sourceRow = expert * sourceRows + row + (isDown ? 0 : index * view.rows)
+        let start =
+          Int(tensor.offset) + sourceRow * sourceRowBytes + (isDown ? index * rowBytes : 0)
+        return source.withUnsafeBytes { source in
+          guard let base = source.baseAddress, start + rowBytes <= source.count else {
+            return false
+          }
+          return memcmp(base + start, view.base + row * view.rowStride, rowBytes) == 0
+        }
+      }
+    }
+    guard let gate = slice.gate else { return false }
+    return matches(gate, "gate", isDown: false) && matches(slice.up, "up", isDown: false)
+      && matches(slice.down, "down", isDown: true)
+  }
+
+  /// Asks for `experts` and checks every byte that is served; returns the ids in serving order.
+  @discardableResult
+  func check(_ store: ExpertStore, layer: Int, _ experts: [Int32]) throws -> [Int32] {
+    var served: [Int32] = []
+    try store.withExperts(layer: layer, experts: experts) { index, expert in
+      served.append(experts[index])
+      for slice in 0..<expert.sliceCount {
+        let isRight = isEqual(
+          try expert.slice(slice), index: slice, of: expert.sliceCount, layer: layer,
+          expert: Int(experts[index]))
+        #expect(isRight, "layer \(layer), expert \(experts[index]), slice \(slice)")
+      }
+    }
+    #expect(served.sorted() == experts.sorted())
+    return served
+  }
+}
