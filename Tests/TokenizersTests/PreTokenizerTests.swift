@@ -2,18 +2,17 @@ import Testing
 import Tokenizers
 
 @Suite struct PreTokenizerTests {
-  /// The words of `text`, found by a vocabulary in which every word up to two letters or so is cut
-  /// nowhere else: tokens are bytes, so words show as the places where merging stops.
+  /// The words that `text` is cut into: with a rule for every growth to the right, those that
+  /// start further left first, tokens grow until a word ends.
   private func words(_ text: String, _ name: String) throws -> [String] {
-    // With every pair of bytes of the text as a rule, tokens grow up to the word boundaries.
+    let letters = text.utf8.map { byteTokens[Int($0)] }
     var merges: [String] = []
     var seen: Set<String> = []
-    let letters = Array(text.utf8).map { byteTokens[Int($0)] }
-    for length in 2...max(2, letters.count) {
-      for start in 0..<max(0, letters.count - length + 1) {
-        let word = letters[start..<start + length].joined()
-        let head = letters[start..<start + length - 1].joined()
-        if seen.insert(word).inserted { merges.append("\(head) \(letters[start + length - 1])") }
+    for start in letters.indices {
+      for end in letters.indices.dropFirst(start + 1) {
+        let head = letters[start..<end].joined()
+        guard seen.insert(head + letters[end]).inserted else { continue }
+        merges.append("\(head) \(letters[end])")
       }
     }
     let vocabulary = try makeVocabulary(merges: merges, preTokenizer: name)
