@@ -1,5 +1,6 @@
 import ExpertPack
 import ExpertStore
+import Foundation
 import GGUF
 import Packer
 import TestSupport
@@ -54,9 +55,12 @@ final class SyntheticPack: Sendable {
         let sourceRow = expert * sourceRows + row + (isDown ? 0 : index * view.rows)
         let start =
           Int(tensor.offset) + sourceRow * sourceRowBytes + (isDown ? index * rowBytes : 0)
-        let found = UnsafeRawBufferPointer(
-          start: view.base + row * view.rowStride, count: rowBytes)
-        return source[start..<start + rowBytes].elementsEqual(found)
+        return source.withUnsafeBytes { source in
+          guard let base = source.baseAddress, start + rowBytes <= source.count else {
+            return false
+          }
+          return memcmp(base + start, view.base + row * view.rowStride, rowBytes) == 0
+        }
       }
     }
     guard let gate = slice.gate else { return false }
