@@ -23,6 +23,17 @@ let arguments: Target.Dependency = .product(
   name: "ArgumentParser", package: "swift-argument-parser")
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 
+/// Fuzz targets bring their main function from libFuzzer, so they exist only when asked for:
+/// `MOEPACK_FUZZ=1 swift build -c release --sanitize=fuzzer --product gguf-fuzz`.
+let fuzzTargets: [Target] =
+  Context.environment["MOEPACK_FUZZ"] == nil
+  ? []
+  : [
+    .executableTarget(
+      name: "gguf-fuzz", dependencies: ["GGUF", "GGUFTestSupport"], path: "Tests/Fuzz/GGUF",
+      swiftSettings: common + [.unsafeFlags(["-parse-as-library"])])
+  ]
+
 let package = Package(
   name: "moepack",
   platforms: [.macOS(.v15)],
@@ -55,7 +66,8 @@ let package = Package(
     .target(
       name: "Packer", dependencies: ["Tensors", "FileIO", "GGUF", "ExpertPack"],
       swiftSettings: common),
-    .target(name: "Kernels", dependencies: ["CKernels", "CPlatform", "Tensors"],
+    .target(
+      name: "Kernels", dependencies: ["CKernels", "CPlatform", "Tensors"],
       swiftSettings: common),
     .target(
       name: "ExpertStore", dependencies: ["CPlatform", "Tensors", "FileIO", "ExpertPack"],
@@ -68,7 +80,8 @@ let package = Package(
     .target(
       name: "Generation", dependencies: ["ModelGraph", "Tokenizers", "ExpertStore"],
       swiftSettings: common),
-    .target(name: "CommandSupport", dependencies: ["CPlatform", "FileIO", arguments],
+    .target(
+      name: "CommandSupport", dependencies: ["CPlatform", "FileIO", arguments],
       swiftSettings: common),
     .executableTarget(
       name: "moepack",
@@ -81,9 +94,14 @@ let package = Package(
         "CommandSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "ExpertStore", "Kernels",
         "ModelGraph", "Tokenizers", "Generation", arguments,
       ], swiftSettings: common),
+    .testTarget(
+      name: "KernelsTests", dependencies: ["Kernels", "Tensors"], swiftSettings: common),
     .target(
       name: "TestSupport", dependencies: ["FileIO", "GGUF", "Tensors"],
       path: "Tests/TestSupport", swiftSettings: common),
+    .testTarget(
+      name: "CommandTests", dependencies: ["TestSupport", "moepack", "moerun"],
+      swiftSettings: common),
     .testTarget(
       name: "ExpertStoreTests",
       dependencies: [
@@ -99,7 +117,13 @@ let package = Package(
       name: "PackerTests",
       dependencies: ["TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer"],
       swiftSettings: common),
-  ],
+    .target(
+      name: "GGUFTestSupport", dependencies: ["GGUF", "Tensors"], path: "Tests/GGUFTestSupport",
+      swiftSettings: common),
+    .testTarget(
+      name: "GGUFTests", dependencies: ["GGUF", "GGUFTestSupport", "Tensors", "FileIO"],
+      swiftSettings: common),
+  ] + fuzzTargets,
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu17
 )

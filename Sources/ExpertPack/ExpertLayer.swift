@@ -71,7 +71,8 @@ public struct ExpertLayer: Hashable, Sendable {
         rows: rows, columns: columns)
     }
     guard let expertCount = experts, let down = byRole[.down] else {
-      throw fail("expected a tensor ffn_down_exps.weight beside the other expert tensors, found none")
+      throw fail(
+        "expected a tensor ffn_down_exps.weight beside the other expert tensors, found none")
     }
     let gate: TensorType?
     let up: Source

@@ -49,7 +49,8 @@ extension PackDirectory {
   }
 
   private static func missing(_ path: String, byteCount: UInt64) -> PackError {
-    PackError(.missing, path: path, "is missing, expected \(byteCount) bytes; pack the source again")
+    PackError(
+      .missing, path: path, "is missing, expected \(byteCount) bytes; pack the source again")
   }
 
   /// The manifest's bytes, or an error that says what the directory is instead of a pack.

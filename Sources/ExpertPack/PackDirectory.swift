@@ -70,6 +70,12 @@ public struct PackDirectory: Sendable {
     }
     let source = try GGUFFile(shards: shards)
     let layout = try PackLayout(source: source)
+    let architecture = try PackManifest.architecture(of: source)
+    guard manifest.architecture == architecture else {
+      throw invalid(
+        "architecture: expected \"\(architecture)\" as in the headers, found "
+          + "\"\(manifest.architecture)\"")
+    }
     let tensors = ManifestTensor.table(source: source, layout: layout)
     guard manifest.text(layout: layout, tensors: tensors).utf8.elementsEqual(text) else {
       throw invalid(

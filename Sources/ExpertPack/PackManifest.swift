@@ -4,6 +4,7 @@
   internal import Foundation
 #endif
 public import FileIO
+public import GGUF
 
 /// What `manifest.json` says beyond what follows from the source's headers.
 ///
@@ -22,14 +23,16 @@ public struct PackManifest: Sendable {
   public struct Source: Sendable, Codable {
     /// File name without directories.
     public let name: String
-    /// Length, and digest of the whole shard.
+    /// Length of the shard.
     public let bytes: UInt64
+    /// XXH3-128 of the whole shard, hexadecimal.
     public let xxh3_128: String
     /// Bytes of the shard that belong to no tensor: length of its decompressed header archive.
     public let header_bytes: UInt64
     /// In-place packs only: where the shard lies, absolute or relative to the pack.
     public let path: String?
 
+    /// A shard as a writer met it.
     public init(
       name: String, bytes: UInt64, digest: Digest128, headerBytes: UInt64, path: String?
     ) {
@@ -43,10 +46,14 @@ public struct PackManifest: Sendable {
 
   /// A file of the pack, named relative to it.
   public struct PackedFile: Sendable, Codable {
+    /// Name relative to the pack.
     public let name: String
+    /// Length of the file.
     public let bytes: UInt64
+    /// XXH3-128 of the whole file, hexadecimal.
     public let xxh3_128: String
 
+    /// A file as a writer wrote it.
     public init(name: String, bytes: UInt64, digest: Digest128) {
       self.name = name
       self.bytes = bytes
@@ -54,12 +61,21 @@ public struct PackManifest: Sendable {
     }
   }
 
+  /// Where expert data lies.
   public let kind: PackKind
+  /// `general.architecture` of the source.
   public let architecture: String
+  /// The source's shards, in order.
   public let sources: [Source]
   /// Every file of the pack but the manifest, sorted by name.
   public let files: [PackedFile]
 
+  /// `general.architecture` of a source, `unknown` where it has none.
+  public static func architecture(of source: GGUFFile) throws -> String {
+    try source.metadata.optionalString("general.architecture") ?? "unknown"
+  }
+
+  /// A manifest with these parts; files are sorted by name.
   public init(
     kind: PackKind, architecture: String, sources: [Source], files: [PackedFile]
   ) {

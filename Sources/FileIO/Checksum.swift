@@ -16,9 +16,12 @@ public enum XXH3 {
 
 /// A 128-bit digest, written as 32 lower-case hexadecimal digits, high half first.
 public struct Digest128: Hashable, Sendable, CustomStringConvertible {
+  /// The upper half.
   public let high: UInt64
+  /// The lower half.
   public let low: UInt64
 
+  /// The digest with these halves.
   public init(high: UInt64, low: UInt64) {
     self.high = high
     self.low = low
@@ -41,6 +44,7 @@ public struct Digest128: Hashable, Sendable, CustomStringConvertible {
     self.init(high: halves[0], low: halves[1])
   }
 
+  /// 32 lower-case hexadecimal digits.
   public var description: String { Self.hexadecimal(high) + Self.hexadecimal(low) }
 
   /// 16 lower-case hexadecimal digits of `value`.
@@ -54,6 +58,7 @@ public struct Digest128: Hashable, Sendable, CustomStringConvertible {
 public final class XXH3Stream128 {
   private let state: OpaquePointer
 
+  /// A stream of no bytes yet.
   public init() {
     guard let state = XXH3_createState() else { preconditionFailure("out of memory") }
     self.state = state

@@ -7,12 +7,14 @@ public struct FileIOError: Error, Sendable, CustomStringConvertible {
     case notFound, permissionDenied, alreadyExists, noSpace, endOfFile, outOfMemory, system
   }
 
+  /// What a caller may decide on.
   public let code: Code
   /// The file's path as the user gave it, or what was asked for when there is no file.
   public let path: String
   /// What happened, in words, without the path.
   public let message: String
 
+  /// An error that no system call reported.
   public init(_ code: Code, path: String, message: String) {
     self.code = code
     self.path = path
@@ -44,5 +46,6 @@ public struct FileIOError: Error, Sendable, CustomStringConvertible {
     }
   }
 
+  /// Path and message.
   public var description: String { "\(path): \(message)" }
 }

@@ -43,7 +43,10 @@ internal import FileIO
   deinit { unsafe free(base) }
 
   /// Adds room for `added` bytes and lets `fill` write to it.
-  /// - Parameter fill: Writes the new bytes and returns how many of them are there.
+  /// - Parameters:
+  ///   - added: Room to make, in bytes.
+  ///   - fill: Writes the new bytes and returns how many of them are there.
+  /// - Throws: `.outOfMemory`, and what `fill` throws; the bytes are then as before.
   func append(
     count added: Int, fill: (UnsafeMutableRawBufferPointer) throws -> Int
   ) throws {

@@ -44,6 +44,7 @@ public struct GGUFArray: Sendable, Equatable {
     self.init(of: .float32, values.lazy.map { .float32($0) })
   }
 
+  /// Whether type, number and encoding of the elements are the same.
   public static func == (left: GGUFArray, right: GGUFArray) -> Bool {
     guard left.elementType == right.elementType, left.count == right.count else { return false }
     return GGUFString(storage: left.storage, range: left.range)
@@ -64,6 +65,7 @@ extension GGUFArray: Sequence {
       remaining = array.count
     }
 
+    /// The next element, or nil after the last.
     public mutating func next() -> GGUFValue? {
       guard remaining > 0 else { return nil }
       remaining -= 1
@@ -71,8 +73,10 @@ extension GGUFArray: Sequence {
     }
   }
 
+  /// An iterator before the first element.
   public func makeIterator() -> Iterator { Iterator(self) }
 
+  /// The exact number of elements.
   public var underestimatedCount: Int { count }
 }
 

@@ -46,6 +46,7 @@ public struct GGUFError: Error, Sendable, Equatable, CustomStringConvertible {
     case wrongDataLength
   }
 
+  /// What kind of defect it is.
   public let code: Code
   /// The file as the user named it.
   public let path: String
@@ -56,6 +57,7 @@ public struct GGUFError: Error, Sendable, Equatable, CustomStringConvertible {
   /// What was expected and found, and the next step if there is one.
   public let message: String
 
+  /// An error of these parts.
   public init(_ code: Code, path: String, offset: UInt64?, field: String, message: String) {
     self.code = code
     self.path = path

@@ -6,6 +6,7 @@ public struct GGUFShard: Sendable {
   public let path: String
   /// Length of the file in bytes.
   public let fileSize: UInt64
+  /// The file's header, checked against ``fileSize``.
   public let header: GGUFHeader
 
   /// A shard whose header came from elsewhere than its file; its tensors carry the shard's index.

@@ -27,6 +27,7 @@ public struct GGUFHeader: Sendable {
   ///   - path: The file's name for messages.
   ///   - fileSize: Length of the whole file, which tensor data must not exceed.
   ///   - shard: Index that the tensors carry.
+  /// - Returns: The header, with its own copy of the bytes.
   /// - Throws: ``GGUFError`` for everything that is wrong with the bytes.
   public static func parse(
     _ bytes: RawSpan, path: String, fileSize: UInt64, shard: Int = 0
@@ -37,8 +38,14 @@ public struct GGUFHeader: Sendable {
 
   /// Reads the header of a file through `source`, in pieces that grow from 1 to 8 MiB, so that a
   /// file of any size costs only its header.
-  /// - Parameter source: Reads at an offset until the buffer is full or the file ends; returns the
-  ///   number of bytes read.
+  /// - Parameters:
+  ///   - path: The file's name for messages.
+  ///   - fileSize: Length of the file.
+  ///   - shard: Index that the tensors carry.
+  ///   - source: Reads at an offset until the buffer is full or the file ends; returns the number
+  ///     of bytes read.
+  /// - Returns: The header.
+  /// - Throws: ``GGUFError``, and what `source` throws.
   package static func parse(
     path: String, fileSize: UInt64, shard: Int,
     source: @escaping (UnsafeMutableRawBufferPointer, UInt64) throws -> Int

@@ -4,7 +4,9 @@
 public struct GGUFMetadata: Sendable {
   /// A key with its value.
   public struct Entry: Sendable {
+    /// Unique in the metadata.
     public let key: String
+    /// The value that the key has.
     public fileprivate(set) var value: GGUFValue
   }
 

@@ -39,6 +39,7 @@ public struct GGUFString: Sendable, Hashable {
     unsafe bytes.withUnsafeBytes { unsafe Array($0) }
   }
 
+  /// Whether the bytes are the same.
   public static func == (left: GGUFString, right: GGUFString) -> Bool {
     guard left.byteCount == right.byteCount else { return false }
     return unsafe left.bytes.withUnsafeBytes { first in
@@ -46,13 +47,16 @@ public struct GGUFString: Sendable, Hashable {
     }
   }
 
+  /// Hashes the bytes.
   public func hash(into hasher: inout Hasher) {
     unsafe bytes.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
   }
 }
 
 extension GGUFString: ExpressibleByStringLiteral, CustomStringConvertible {
+  /// The UTF-8 of a literal.
   public init(stringLiteral value: String) { self.init(value) }
 
+  /// The text, ill-formed UTF-8 replaced by U+FFFD.
   public var description: String { storage.text(range) }
 }

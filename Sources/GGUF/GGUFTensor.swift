@@ -4,6 +4,7 @@ public import Tensors
 public struct GGUFTensor: Sendable, Equatable {
   /// Unique in the model.
   public let name: String
+  /// Element type.
   public let type: TensorType
   /// Elements along each axis in ggml's order, the contiguous one first; 1 to 4 of them.
   public let dimensions: [UInt64]

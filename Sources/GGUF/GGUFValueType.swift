@@ -43,6 +43,7 @@ public enum GGUFValueType: UInt32, Sendable, CaseIterable, CustomStringConvertib
     }
   }
 
+  /// The name in the GGUF specification, in lower case.
   public var description: String {
     switch self {
     case .uint8: "uint8"

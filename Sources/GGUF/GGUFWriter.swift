@@ -22,14 +22,19 @@ public struct GGUFWriter: Sendable {
   }
 
   /// A writer of a file with this metadata.
-  /// - Parameter alignment: Written as `general.alignment` when given.
+  /// - Parameters:
+  ///   - metadata: The metadata to write.
+  ///   - alignment: Written as `general.alignment` when given.
   public init(metadata: GGUFMetadata = GGUFMetadata(), alignment: UInt32? = nil) {
     self.metadata = metadata
     if let alignment { self.metadata.set(.uint32(alignment), for: "general.alignment") }
   }
 
   /// Adds a tensor after those that are there.
-  /// - Parameter dimensions: Elements along each axis in ggml's order, the contiguous one first.
+  /// - Parameters:
+  ///   - name: Unique in the model.
+  ///   - type: Element type.
+  ///   - dimensions: Elements along each axis in ggml's order, the contiguous one first.
   public mutating func add(_ name: String, type: TensorType, dimensions: [UInt64]) {
     tensors.append((name, type, dimensions))
   }
@@ -41,6 +46,8 @@ public struct GGUFWriter: Sendable {
   /// - Parameters:
   ///   - path: The file's name for messages.
   ///   - shard: Index that the tensors of the header carry.
+  /// - Returns: The header and the length of the finished file.
+  /// - Throws: ``GGUFError`` for whatever could not be read again.
   public func layout(path: String = "header", shard: Int = 0) throws -> Layout {
     let alignment = try alignment(path: path)
     var bytes: [UInt8] = Array("GGUF".utf8)

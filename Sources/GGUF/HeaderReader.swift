@@ -1,4 +1,3 @@
-
 /// A position in a header, for messages: `metadata key 3 'general.name' element 7 length`.
 struct HeaderField: CustomStringConvertible {
   enum Section: String {
@@ -12,6 +11,8 @@ struct HeaderField: CustomStringConvertible {
   var name: String?
   var element: Int?
   var part = ""
+  /// Whether the length of the string is meant, not its bytes.
+  var isLength = false
 
   static func header(_ part: String) -> HeaderField {
     HeaderField(section: .header, part: part)
@@ -24,12 +25,19 @@ struct HeaderField: CustomStringConvertible {
     return field
   }
 
+  var length: HeaderField {
+    var field = self
+    field.isLength = true
+    return field
+  }
+
   var description: String {
     if section == .header { return part }
     var text = "\(section.rawValue) \(index)"
     if let name { text += " \(name.quotedForMessage)" }
     if let element { text += " element \(element)" }
-    return part.isEmpty ? text : text + " " + part
+    if !part.isEmpty { text += " " + part }
+    return isLength ? text + " length" : text
   }
 }
 
@@ -103,10 +111,10 @@ struct HeaderField: CustomStringConvertible {
   /// - Returns: Where the bytes lie in ``storage``.
   mutating func string(limit: Int, _ field: HeaderField) throws -> Range<Int> {
     let start = offset
-    let length = try integer(UInt64.self, field("length"))
+    let length = try integer(UInt64.self, field.length)
     guard length <= UInt64(limit) else {
       throw failure(
-        .limitExceeded, at: start, field("length"), expected: "at most \(limit) bytes",
+        .limitExceeded, at: start, field.length, expected: "at most \(limit) bytes",
         found: "\(length)")
     }
     return try take(length, field)

@@ -20,11 +20,11 @@ struct TensorParser {
     var field = HeaderField(section: .tensor, index: index)
     let start = reader.offset
     let name = try reader.text(limit: GGUFLimits.tensorNameByteCount, field("name"))
-    field.name = name
     guard !name.isEmpty else {
       throw reader.failure(
         .invalidValue, at: start, field("name"), expected: "a name", found: "an empty one")
     }
+    field.name = name
     guard names.insert(name).inserted else {
       throw reader.failure(
         .duplicateName, at: start, field("name"), expected: "every name once",

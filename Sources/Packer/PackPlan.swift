@@ -40,7 +40,7 @@ public struct PackPlan: Sendable, Encodable {
   /// Plans `source`; throws when it cannot be packed.
   public init(source: GGUFFile) throws {
     let layout = try PackLayout(source: source)
-    let architecture = (try source.metadata.optionalString("general.architecture")) ?? "unknown"
+    let architecture = try PackManifest.architecture(of: source)
     self.architecture = architecture
     let used = try source.metadata.optionalUnsigned("\(architecture).expert_used_count")
     expertsUsed = used

@@ -51,7 +51,8 @@ struct PackTarget {
     guard known, strangers.isEmpty else {
       throw FileIOError(
         .alreadyExists, path: path,
-        message: "holds files that are no pack (\(strangers.sorted().prefix(3).joined(separator: ", "))"
+        message:
+          "holds files that are no pack (\(strangers.sorted().prefix(3).joined(separator: ", "))"
           + "); expected a new name or a pack")
     }
   }

@@ -51,7 +51,7 @@ public struct PackWriter: Sendable {
       }
     }
     let manifest = PackManifest(
-      kind: kind, architecture: architecture,
+      kind: kind, architecture: try PackManifest.architecture(of: source),
       sources: try source.shards.enumerated().map { index, shard in
         .init(
           name: target.lastComponent(of: shard.path), bytes: shard.fileSize,
@@ -69,10 +69,6 @@ public struct PackWriter: Sendable {
     var files: [PackManifest.PackedFile] = []
     var headerBytes: [UInt64] = []
     var sourceDigests: [Digest128] = []
-  }
-
-  private var architecture: String {
-    (try? source.metadata.string("general.architecture")) ?? "unknown"
   }
 
   private func writeContents(

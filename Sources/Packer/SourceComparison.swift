@@ -91,7 +91,8 @@ public struct SourceComparison: Sendable {
       PackFinding(
         .differs, file: file.path, layer: layer, expert: expert, offset: offset,
         length: UInt64(own.count),
-        detail: "\(what) differs from the pack, first at byte \(offset + UInt64(first?.offset ?? 0))"
+        detail:
+          "\(what) differs from the pack, first at byte \(offset + UInt64(first?.offset ?? 0))"
       ))
   }
 }

@@ -50,40 +50,75 @@ public struct TensorType: Hashable, Sendable {
     return columns / blockSize * bytesPerBlock
   }
 
+  /// IEEE 754 single precision.
   public static let f32 = TensorType(0, "F32", block: 1, bytes: 4)
+  /// IEEE 754 half precision.
   public static let f16 = TensorType(1, "F16", block: 1, bytes: 2)
+  /// Blocks of ggml's `block_q4_0`.
   public static let q4_0 = TensorType(2, "Q4_0", block: 32, bytes: 18)
+  /// Blocks of ggml's `block_q4_1`.
   public static let q4_1 = TensorType(3, "Q4_1", block: 32, bytes: 20)
+  /// Blocks of ggml's `block_q5_0`.
   public static let q5_0 = TensorType(6, "Q5_0", block: 32, bytes: 22)
+  /// Blocks of ggml's `block_q5_1`.
   public static let q5_1 = TensorType(7, "Q5_1", block: 32, bytes: 24)
+  /// Blocks of ggml's `block_q8_0`.
   public static let q8_0 = TensorType(8, "Q8_0", block: 32, bytes: 34)
+  /// Blocks of ggml's `block_q8_1`.
   public static let q8_1 = TensorType(9, "Q8_1", block: 32, bytes: 40)
+  /// Blocks of ggml's `block_q2_K`.
   public static let q2_K = TensorType(10, "Q2_K", block: 256, bytes: 84)
+  /// Blocks of ggml's `block_q3_K`.
   public static let q3_K = TensorType(11, "Q3_K", block: 256, bytes: 110)
+  /// Blocks of ggml's `block_q4_K`.
   public static let q4_K = TensorType(12, "Q4_K", block: 256, bytes: 144)
+  /// Blocks of ggml's `block_q5_K`.
   public static let q5_K = TensorType(13, "Q5_K", block: 256, bytes: 176)
+  /// Blocks of ggml's `block_q6_K`.
   public static let q6_K = TensorType(14, "Q6_K", block: 256, bytes: 210)
+  /// Blocks of ggml's `block_q8_K`.
   public static let q8_K = TensorType(15, "Q8_K", block: 256, bytes: 292)
+  /// Blocks of ggml's `block_iq2_xxs`.
   public static let iq2_XXS = TensorType(16, "IQ2_XXS", block: 256, bytes: 66)
+  /// Blocks of ggml's `block_iq2_xs`.
   public static let iq2_XS = TensorType(17, "IQ2_XS", block: 256, bytes: 74)
+  /// Blocks of ggml's `block_iq3_xxs`.
   public static let iq3_XXS = TensorType(18, "IQ3_XXS", block: 256, bytes: 98)
+  /// Blocks of ggml's `block_iq1_s`.
   public static let iq1_S = TensorType(19, "IQ1_S", block: 256, bytes: 50)
+  /// Blocks of ggml's `block_iq4_nl`.
   public static let iq4_NL = TensorType(20, "IQ4_NL", block: 32, bytes: 18)
+  /// Blocks of ggml's `block_iq3_s`.
   public static let iq3_S = TensorType(21, "IQ3_S", block: 256, bytes: 110)
+  /// Blocks of ggml's `block_iq2_s`.
   public static let iq2_S = TensorType(22, "IQ2_S", block: 256, bytes: 82)
+  /// Blocks of ggml's `block_iq4_xs`.
   public static let iq4_XS = TensorType(23, "IQ4_XS", block: 256, bytes: 136)
+  /// Signed 8-bit integer.
   public static let i8 = TensorType(24, "I8", block: 1, bytes: 1)
+  /// Signed 16-bit integer.
   public static let i16 = TensorType(25, "I16", block: 1, bytes: 2)
+  /// Signed 32-bit integer.
   public static let i32 = TensorType(26, "I32", block: 1, bytes: 4)
+  /// Signed 64-bit integer.
   public static let i64 = TensorType(27, "I64", block: 1, bytes: 8)
+  /// IEEE 754 double precision.
   public static let f64 = TensorType(28, "F64", block: 1, bytes: 8)
+  /// Blocks of ggml's `block_iq1_m`.
   public static let iq1_M = TensorType(29, "IQ1_M", block: 256, bytes: 56)
+  /// The upper half of a single-precision number.
   public static let bf16 = TensorType(30, "BF16", block: 1, bytes: 2)
+  /// Blocks of ggml's `block_tq1_0`.
   public static let tq1_0 = TensorType(34, "TQ1_0", block: 256, bytes: 54)
+  /// Blocks of ggml's `block_tq2_0`.
   public static let tq2_0 = TensorType(35, "TQ2_0", block: 256, bytes: 66)
+  /// Blocks of ggml's `block_mxfp4`.
   public static let mxfp4 = TensorType(39, "MXFP4", block: 32, bytes: 17)
+  /// Blocks of ggml's `block_nvfp4`.
   public static let nvfp4 = TensorType(40, "NVFP4", block: 64, bytes: 36)
+  /// Blocks of ggml's `block_q1_0`.
   public static let q1_0 = TensorType(41, "Q1_0", block: 128, bytes: 18)
+  /// Blocks of ggml's `block_q2_0`.
   public static let q2_0 = TensorType(42, "Q2_0", block: 64, bytes: 18)
 
   /// Every current type, by id.
@@ -102,5 +137,6 @@ public struct TensorType: Hashable, Sendable {
 }
 
 extension TensorType: CustomStringConvertible {
+  /// ggml's name.
   public var description: String { name }
 }

@@ -95,7 +95,9 @@ private struct InspectReport: Encodable {
           + "\(shard.tensors) tensors, alignment \(shard.alignment)")
     }
     lines.append("")
-    for (key, value) in metadata.sorted(by: { $0.key < $1.key }) { lines.append("\(key) = \(value)") }
+    for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
+      lines.append("\(key) = \(value)")
+    }
     lines.append("")
     var table = TextTable(["type", "tensors", "weights", "size"], right: [1, 2, 3])
     for row in types {
@@ -104,7 +106,8 @@ private struct InspectReport: Encodable {
     table.add(["all", "\(tensorCount)", "\(elements)", ByteSize.text(tensorBytes)])
     lines.append(table.text)
     if let tensors {
-      var table = TextTable(["tensor", "type", "dimensions", "shard", "offset", "bytes"], right: [3, 4, 5])
+      var table = TextTable(
+        ["tensor", "type", "dimensions", "shard", "offset", "bytes"], right: [3, 4, 5])
       for row in tensors {
         table.add([
           row.name, row.type, row.dimensions.map(String.init).joined(separator: " x "),

@@ -30,7 +30,8 @@ struct RoundTripTests {
     PackCase(
       testDescription: "256-blocks of 1024, 512, 768 and 256 rows",
       model: SyntheticModel(layers: [
-        .init(experts: 2, hidden: 256, intermediate: 1024, gate: .iq3_XXS, up: .iq3_XXS, down: .iq4_XS),
+        .init(
+          experts: 2, hidden: 256, intermediate: 1024, gate: .iq3_XXS, up: .iq3_XXS, down: .iq4_XS),
         .init(experts: 2, hidden: 256, intermediate: 512, gate: .q4_K, up: .q5_K, down: .q6_K),
         .init(experts: 2, hidden: 256, intermediate: 768, gate: .q4_K, up: .q4_K, down: .q4_K),
         .init(experts: 2, hidden: 256, intermediate: 256, gate: .q2_K, up: .q2_K, down: .q3_K),

@@ -100,7 +100,9 @@ public struct SyntheticModel: Sendable {
     to path: String, metadata: GGUFMetadata, tensors: [Tensor], seed: UInt64
   ) throws -> GGUFWriter.Layout {
     var writer = GGUFWriter(metadata: metadata, alignment: alignment)
-    for tensor in tensors { writer.add(tensor.name, type: tensor.type, dimensions: tensor.dimensions) }
+    for tensor in tensors {
+      writer.add(tensor.name, type: tensor.type, dimensions: tensor.dimensions)
+    }
     var random = RandomBytes(seed: seed)
     return try writer.write(to: try File.creating(path)) { tensor, emit in
       let bytes = random.next(count: Int(tensor.byteCount))

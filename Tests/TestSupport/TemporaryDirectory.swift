@@ -5,9 +5,10 @@ public final class TemporaryDirectory: Sendable {
   public let path: String
 
   public init() throws {
-    path = FileManager.default.temporaryDirectory.appending(
-      path: "moepack-test-\(UUID().uuidString)"
-    ).path
+    path =
+      FileManager.default.temporaryDirectory.appending(
+        path: "moepack-test-\(UUID().uuidString)"
+      ).path
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
   }
 

@@ -1,1 +1,93 @@
-#pragma once
+/* Numeric kernels on weights in ggml's block formats. They allocate nothing, keep no state and may
+ * run on any number of threads at once.
+ *
+ * Every kernel exists in a scalar version, which is the definition, and may exist in faster
+ * versions; a `ck_kernels` table holds one complete choice. For one table the result of one (row,
+ * token) pair is the same bits whatever the number of tokens or rows in the call.
+ *
+ * Caveats: nothing is checked here. The Swift target Kernels is the only caller and checks shapes.
+ * Tensor types are ggml's numbers. Blocks may start at any address. Counts are elements, not
+ * bytes, unless the name says so. Buffers do not overlap unless a comment allows it. */
+#ifndef CKERNELS_H
+#define CKERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+/* `rows` rows of `columns` weights in block format, `stride_bytes` from row to row. */
+typedef struct ck_matrix {
+  uint32_t type;
+  const void *base;
+  size_t stride_bytes;
+  size_t rows;
+  size_t columns;
+} ck_matrix;
+
+/* The kernels of one instruction set. */
+typedef struct ck_kernels {
+  /* out[t * out_stride + r] = sum over c of w[r, c] * x[t * x_stride + c], for all rows r and
+   * tokens t < tokens. Activations stay float32. Reads no byte past the last block of a row. */
+  void (*multiply)(ck_matrix w, const float *x, size_t x_stride, size_t tokens, float *out,
+                   size_t out_stride);
+
+  /* sum of a[i] * b[i] */
+  float (*dot)(const float *a, const float *b, size_t count);
+  /* y[i] += factor * x[i] */
+  void (*add_scaled)(float *y, float factor, const float *x, size_t count);
+  /* y[i] += x[i] */
+  void (*add)(float *y, const float *x, size_t count);
+  /* out[i] = x[i] / sqrt(mean of x^2 + epsilon) * weight[i]; weight may be NULL, out may be x */
+  void (*rms_norm)(const float *x, const float *_Nullable weight, float epsilon, float *out,
+                   size_t count);
+  /* out[i] = x[i] / sqrt(sum of x^2 + epsilon); out may be x */
+  void (*l2_normalize)(const float *x, float epsilon, float *out, size_t count);
+  /* out[i] = silu(gate[i]) * up[i]; out may be gate or up */
+  void (*silu_multiply)(const float *gate, const float *up, float *out, size_t count);
+  /* y[i] *= sigmoid(gate[i]) */
+  void (*sigmoid_multiply)(float *y, const float *gate, size_t count);
+  /* x[i] = exp(x[i]) / sum of exp(x); -infinity gives 0 */
+  void (*softmax)(float *x, size_t count);
+  /* Rotates the pairs (x[i], x[i + half]), i < half, by the angles given as cosines and sines. */
+  void (*rotate_pairs)(float *x, const float *cosines, const float *sines, size_t half);
+
+  /* out[c] = silu(sum over j < width of taps[c * width + j] * history[j][c]), oldest row first */
+  void (*convolve_silu)(const float *taps, const float *_Nonnull const *_Nonnull history,
+                        size_t width, float *out, size_t channels);
+  /* One step of the gated delta rule for one value head. state is [dim x dim], key index first:
+   *   S *= exp(gate); u = beta * (v - S^T k); S += k u^T; out = S^T q / sqrt(dim) */
+  void (*delta_step)(float *state, const float *q, const float *k, const float *v, float gate,
+                     float beta, float *out, size_t dim);
+} ck_kernels;
+
+/* The definition. */
+const ck_kernels *ck_scalar_kernels(void);
+
+/* AVX2 + FMA + F16C; NULL where the CPU or the build has none. */
+const ck_kernels *_Nullable ck_avx2_kernels(void);
+
+/* Whether the kernels know tensor type `type`. */
+bool ck_supports(uint32_t type);
+
+/* Elements and bytes of a block of `type`; 0 when it is not supported. */
+size_t ck_block_elements(uint32_t type);
+size_t ck_block_bytes(uint32_t type);
+
+/* out[i] = element i of a row of `columns` elements at `row`. One definition for all instruction
+ * sets. `type` is supported, `columns` a whole number of blocks. */
+void ck_dequantize_row(uint32_t type, const void *row, size_t columns, float *out);
+
+/* Tells the CPU that the caller spins. */
+static inline void ck_spin_hint(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+#pragma clang assume_nonnull end
+
+#endif

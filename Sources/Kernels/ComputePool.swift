@@ -1,0 +1,115 @@
+internal import CKernels
+internal import CPlatform
+internal import Synchronization
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#else
+  internal import Darwin
+#endif
+
+/// Threads of our own for compute, named `moe-cpu-1` and so on. They never touch Swift's cooperative
+/// pool, spin for some microseconds when a job is done, and then sleep.
+///
+/// The thread that calls ``forEach(_:grain:_:)`` takes part in the work, so a pool of one thread has
+/// none of its own. The last reference ends the threads and waits for them.
+public final class ComputePool: Sendable {
+  /// Threads that work on a job, the caller included. Fewer than asked for when the system refuses
+  /// to make more.
+  public let threads: Int
+
+  private let crew: ComputeCrew
+  private let workers: [Worker]
+
+  /// A pool of `threads` threads, at least 1.
+  public init(threads: Int) {
+    precondition(threads >= 1, "a pool needs at least the calling thread, got \(threads)")
+    // A thread that spins while another waits for the core delays it.
+    let crew = ComputeCrew(spins: threads <= Int(cp_processor_count()) ? 400 : 0)
+    var workers: [Worker] = []
+    for number in 1..<threads {
+      guard let worker = Worker(crew: crew, number: number) else { break }
+      workers.append(worker)
+    }
+    self.crew = crew
+    self.workers = workers
+    self.threads = workers.count + 1
+  }
+
+  deinit {
+    crew.stop()
+    for worker in workers { worker.join() }
+  }
+
+  /// Calls `body` for ranges that together are exactly `0..<count`, and returns when all are done.
+  ///
+  /// `body` runs on several threads at once and in no particular order. Its ranges have `grain`
+  /// elements or more, but for the last; how many there are depends on the number of threads.
+  /// While another call is under way, which includes one from within `body`, everything runs on the
+  /// calling thread. What `body` wrote is visible to the caller afterwards.
+  public func forEach(_ count: Int, grain: Int, _ body: (Range<Int>) -> Void) {
+    precondition(count >= 0 && grain >= 1, "\(count) elements in chunks of \(grain)")
+    guard count > 0 else { return }
+    // Four chunks a thread even out threads that the system runs unevenly.
+    let chunk = max(grain, (count + threads * 4 - 1) / (threads * 4))
+    guard threads > 1, chunk < count, crew.begin() else { return body(0..<count) }
+    defer { crew.end() }
+    withoutActuallyEscaping(body) { body in
+      crew.run(ComputeCrew.Job(body: body, count: count, chunk: chunk))
+    }
+  }
+}
+
+/// A thread that serves a crew until it stops.
+private struct Worker: @unchecked Sendable {
+  // Sendable: a thread's handle is a plain value.
+  private let thread: pthread_t
+
+  /// Starts the thread; nil when the system refuses.
+  init?(crew: ComputeCrew, number: Int) {
+    let start = Unmanaged.passRetained(Start(crew: crew, number: number))
+    #if canImport(Darwin)
+      var thread: pthread_t?
+      let result = pthread_create(&thread, nil, { Worker.serve($0) }, start.toOpaque())
+      guard result == 0, let thread else {
+        start.release()
+        return nil
+      }
+      self.thread = thread
+    #else
+      var thread = pthread_t()
+      let result = pthread_create(
+        &thread, nil,
+        { argument in
+          guard let argument else { return nil }
+          return Worker.serve(argument)
+        }, start.toOpaque())
+      guard result == 0 else {
+        start.release()
+        return nil
+      }
+      self.thread = thread
+    #endif
+  }
+
+  /// Waits for the thread to end.
+  func join() { pthread_join(thread, nil) }
+
+  private final class Start: Sendable {
+    let crew: ComputeCrew
+    let number: Int
+
+    init(crew: ComputeCrew, number: Int) {
+      self.crew = crew
+      self.number = number
+    }
+  }
+
+  private static func serve(_ argument: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
+    let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+    cp_name_thread("moe-cpu-\(start.number)")
+    start.crew.serve()
+    return nil
+  }
+}

@@ -1,0 +1,77 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("A conversion that is killed", .serialized)
+struct KillTests {
+  @Test("never leaves a pack that opens but is wrong, and converting again succeeds")
+  func killAnywhere() throws {
+    let directory = try TemporaryDirectory()
+    let whole = directory.file("whole.moepack")
+    let start = ContinuousClock.now
+    #expect(try Binary.moepack.run(["convert", Fixtures.checkpoint, "-o", whole]).status == 0)
+    let duration = (ContinuousClock.now - start) / 1
+    let microseconds = Double(duration.components.attoseconds) / 1e12
+      + Double(duration.components.seconds) * 1e6
+
+    var random = RandomBytes(seed: 11)
+    let pack = directory.file("killed.moepack")
+    var unfinished = 0
+    for round in 0..<50 {
+      // Every fifth round starts from nothing, the others from what the last kill left.
+      if round % 5 == 0 { try? FileManager.default.removeItem(atPath: pack) }
+      let process = Binary.moepack.process([
+        "convert", Fixtures.checkpoint, "-o", pack, "--overwrite",
+      ])
+      process.standardOutput = FileHandle.nullDevice
+      process.standardError = FileHandle.nullDevice
+      try process.run()
+      usleep(UInt32(Double.random(in: 0..<1.1 * microseconds, using: &random)))
+      kill(process.processIdentifier, SIGKILL)
+      process.waitUntilExit()
+      let outcome = try Binary.moepack.run(["verify", pack])
+      if outcome.status == 0 {
+        try expectSame(pack, whole)
+      } else {
+        unfinished += 1
+        let text = outcome.output + outcome.errors
+        #expect(text.contains("unfinished") || text.contains("manifest.json") || outcome.status == 2)
+        let open = try Binary.moepack.run(["export", pack, "-o", directory.file("no.gguf")])
+        #expect(open.status == 2, "round \(round): \(open.output)")
+      }
+    }
+    // Kills that all came too late or too early would show nothing.
+    #expect(unfinished >= 10)
+    #expect(
+      try Binary.moepack.run(["convert", Fixtures.checkpoint, "-o", pack, "--overwrite"]).status == 0)
+    #expect(try Binary.moepack.run(["verify", pack]).status == 0)
+    try expectSame(pack, whole)
+  }
+
+  @Test("without --overwrite an unfinished pack is finished, a finished one kept")
+  func again() throws {
+    let directory = try TemporaryDirectory()
+    let pack = directory.file("a.moepack")
+    let process = Binary.moepack.process(["convert", Fixtures.checkpoint, "-o", pack])
+    process.standardError = FileHandle.nullDevice
+    process.standardOutput = FileHandle.nullDevice
+    try process.run()
+    while !FileManager.default.fileExists(atPath: pack + "/layer-001.experts"), process.isRunning {
+      usleep(200)
+    }
+    kill(process.processIdentifier, SIGKILL)
+    process.waitUntilExit()
+    #expect(try Binary.moepack.run(["convert", Fixtures.checkpoint, "-o", pack]).status == 0)
+    let refused = try Binary.moepack.run(["convert", Fixtures.checkpoint, "-o", pack])
+    #expect(refused.status == 2 && refused.errors.contains("--overwrite"))
+    #expect(try Binary.moepack.run(["verify", pack]).status == 0)
+  }
+
+  private func expectSame(_ one: String, _ other: String) throws {
+    let names = try FileBytes.files(below: other)
+    #expect(try FileBytes.files(below: one).filter { $0 != "convert.journal" } == names)
+    for name in names {
+      #expect(try FileBytes.read(one + "/" + name) == FileBytes.read(other + "/" + name), "\(name)")
+    }
+  }
+}

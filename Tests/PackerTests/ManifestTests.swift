@@ -1,0 +1,129 @@
+import ExpertPack
+import FileIO
+import Foundation
+import GGUF
+import Packer
+import TestSupport
+import Tensors
+import Testing
+
+/// A manifest whose digest is right and whose content is not what a writer would write.
+struct ForgedManifest: Sendable, CustomTestStringConvertible {
+  let testDescription: String
+  let find: String
+  let replacement: String
+  let code: PackError.Code
+}
+
+@Suite("Manifest")
+struct ManifestTests {
+  static let forgeries: [ForgedManifest] = [
+    .init(
+      testDescription: "newer version", find: "\"version\": 1", replacement: "\"version\": 2",
+      code: .unsupportedVersion),
+    .init(
+      testDescription: "other format", find: "\"format\": \"moepack\"",
+      replacement: "\"format\": \"zip\"", code: .notAPack),
+    .init(
+      testDescription: "unknown member", find: "\"splits\": 4",
+      replacement: "\"reserved\": 0,\n \"splits\": 4", code: .invalidManifest),
+    .init(
+      testDescription: "other stride", find: "\"stride\": 65536", replacement: "\"stride\": 131072",
+      code: .invalidManifest),
+    .init(
+      testDescription: "other offset in the slice", find: "\"offset\": 2176",
+      replacement: "\"offset\": 2177", code: .invalidManifest),
+    .init(
+      testDescription: "name that leaves the directory", find: "\"name\": \"resident.bin\"",
+      replacement: "\"name\": \"../resident.bin\"", code: .invalidManifest),
+    .init(
+      testDescription: "missing file", find: "resident.bin", replacement: "resident.bit",
+      code: .invalidManifest),
+    .init(
+      testDescription: "absurd header length", find: "\"header_bytes\": ",
+      replacement: "\"header_bytes\": 99999999999", code: .invalidManifest),
+    .init(
+      testDescription: "source of another length", find: "{\"bytes\": 118208, \"header_bytes\"",
+      replacement: "{\"bytes\": 118209, \"header_bytes\"", code: .invalidManifest),
+    .init(
+      testDescription: "packed pretends to be in place", find: "\"kind\": \"packed\"",
+      replacement: "\"kind\": \"in_place\"", code: .invalidManifest),
+    .init(
+      testDescription: "unknown kind", find: "\"kind\": \"packed\"",
+      replacement: "\"kind\": \"other\"", code: .invalidManifest),
+    .init(
+      testDescription: "path to a source of a packed directory", find: "\"name\": \"source.gguf\"",
+      replacement: "\"name\": \"source.gguf\", \"path\": \"/etc/passwd\"", code: .invalidManifest),
+    .init(
+      testDescription: "other spacing", find: "\"splits\": 4", replacement: "\"splits\":  4",
+      code: .invalidManifest),
+    .init(
+      testDescription: "other architecture", find: "\"architecture\": \"goldenmoe\"",
+      replacement: "\"architecture\": \"goldenmoo\"", code: .invalidManifest),
+    .init(testDescription: "not JSON", find: "{", replacement: "[", code: .damaged),
+    .init(
+      testDescription: "fraction", find: "\"splits\": 4", replacement: "\"splits\": 4.0",
+      code: .invalidManifest),
+  ]
+
+  @Test("a manifest that no writer writes is refused", arguments: forgeries)
+  func forged(_ item: ForgedManifest) throws {
+    let directory = try TemporaryDirectory()
+    let pack = directory.file("forged.moepack")
+    try FileManager.default.copyItem(atPath: Fixtures.path("pack/golden.moepack"), toPath: pack)
+    let path = pack + "/" + PackManifest.fileName
+    let text = String(decoding: try FileBytes.read(path), as: UTF8.self)
+    let range = try #require(text.range(of: item.find))
+    let forged = Self.sign(text.replacingCharacters(in: range, with: item.replacement))
+    try Data(forged.utf8).write(to: URL(filePath: path))
+    let error = #expect(throws: PackError.self) { try PackDirectory.open(pack) }
+    #expect(error?.code == item.code, "\(String(describing: error))")
+  }
+
+  @Test("signing as the tests do leaves a true manifest valid")
+  func signature() throws {
+    let path = Fixtures.path("pack/golden.moepack/manifest.json")
+    let text = String(decoding: try FileBytes.read(path), as: UTF8.self)
+    #expect(Self.sign(text) == text)
+  }
+
+  /// Puts the digest that PackFormat prescribes into `text`.
+  private static func sign(_ text: String) -> String {
+    let zeros = String(repeating: "0", count: 32)
+    guard let member = text.range(of: #""digest": "[0-9a-f]{32}""#, options: .regularExpression)
+    else { return text }
+    let blank = text.replacingCharacters(in: member, with: "\"digest\": \"\(zeros)\"")
+    let digest = Array(blank.utf8).withUnsafeBytes { XXH3.hash128($0) }
+    return text.replacingCharacters(in: member, with: "\"digest\": \"\(digest)\"")
+  }
+
+  @Test("the golden pack opens, verifies and exports")
+  func goldenPackReads() throws {
+    let pack = Fixtures.path("pack/golden.moepack")
+    #expect(try PackVerifier(directory: pack, threads: 2).verify { _ in }.findings == [])
+    let directory = try TemporaryDirectory()
+    let target = directory.file("source.gguf")
+    try PackExporter(pack: try PackDirectory.open(pack), threads: 2).export(
+      to: target, overwrite: false
+    ) { _ in }
+    #expect(try FileBytes.read(target) == FileBytes.read(Fixtures.path("pack/source.gguf")))
+  }
+
+  @Test("the golden source gives the golden pack, byte for byte")
+  func goldenPackWrites() throws {
+    let directory = try TemporaryDirectory()
+    let pack = directory.file("golden.moepack")
+    try convert(Fixtures.path("pack/source.gguf"), to: pack)
+    let golden = Fixtures.path("pack/golden.moepack")
+    #expect(try FileBytes.files(below: pack) == FileBytes.files(below: golden))
+    // The frames of zstd, and with them the manifest, may differ between versions of the library.
+    for name in try FileBytes.files(below: pack)
+    where !name.hasPrefix("headers/") && name != PackManifest.fileName {
+      #expect(
+        try FileBytes.read(pack + "/" + name) == FileBytes.read(golden + "/" + name), "\(name)")
+    }
+    let (one, other) = (try PackDirectory.open(pack), try PackDirectory.open(golden))
+    #expect(one.layout == other.layout)
+    #expect(one.archives[0].bytes.bytes.elementsEqual(other.archives[0].bytes.bytes))
+  }
+}
