@@ -62,7 +62,7 @@ import Testing
   @Test("A product with unit vectors gives back the weights", arguments: supportedTypes)
   func unitVectors(type: TensorType) {
     var random = Random(seed: 4)
-    let columns = max(type.blockSize, 40)
+    let columns = type.blockSize == 1 ? 43 : type.blockSize
     let w = Weights(type, rows: 2, columns: columns, using: &random)
     var x = [Float](repeating: 0, count: columns * columns)
     for c in 0..<columns { x[c * columns + c] = 1 }
@@ -131,7 +131,7 @@ import Testing
 
   @Test("Blocks may start at odd addresses", arguments: supportedTypes)
   func misaligned(type: TensorType) {
-    let columns = max(type.blockSize, 48)
+    let columns = type.blockSize == 1 ? 43 : type.blockSize
     for set in instructionSets {
       var first = Random(seed: 7)
       var second = Random(seed: 7)

@@ -1,0 +1,70 @@
+# Everything a fresh checkout needs: `make demo` and `make test` do all the set-up themselves.
+
+CONFIGURATION = release
+SWIFT = swift
+BIN = .build/$(CONFIGURATION)
+MOEPACK = $(BIN)/moepack
+MOERUN = $(BIN)/moerun
+CHECKPOINT = fixtures/tiny-qwen35moe-seedmix.gguf
+DEMO = .build/demo
+# Our own Swift sources; the rule set is .swift-format.
+SWIFT_SOURCES = Package.swift Sources Tests
+
+.PHONY: all setup build demo test lint format fuzz clean
+
+all: build
+
+# Installs the system libraries unless pkg-config finds them all; sudo only when not root.
+setup:
+	@if ! pkg-config --exists libzstd libxxhash libpcre2-8 2>/dev/null; then \
+	  if [ "$$(uname)" = Darwin ]; then \
+	    command -v brew >/dev/null || { echo "moepack: install Homebrew first: https://brew.sh" >&2; exit 2; }; \
+	    brew install pkg-config zstd xxhash pcre2; \
+	  elif command -v apt-get >/dev/null; then \
+	    sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    $$sudo apt-get update -qq && \
+	    $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+	      pkg-config libzstd-dev libxxhash-dev libpcre2-dev; \
+	  else \
+	    echo "moepack: install the development files of zstd, xxhash and pcre2 (8 bit), and pkg-config" >&2; exit 2; \
+	  fi; \
+	fi
+	@command -v $(SWIFT) >/dev/null || { echo "moepack: needs Swift 6.2 or later: https://swift.org/install" >&2; exit 2; }
+
+build: setup
+	$(SWIFT) build -c $(CONFIGURATION) --product moepack
+	$(SWIFT) build -c $(CONFIGURATION) --product moerun
+
+# A trained Qwen3.5-MoE of 24 MB from GGUF to text.
+demo: build
+	@mkdir -p $(DEMO)
+	@echo; echo "== convert: the GGUF becomes a pack"
+	$(MOEPACK) convert $(CHECKPOINT) -o $(DEMO)/tiny.moepack --overwrite
+	@echo; echo "== verify: every slice of every expert, and the content against the source"
+	$(MOEPACK) verify $(DEMO)/tiny.moepack --against $(CHECKPOINT)
+	@echo; echo "== generate: experts stream from the pack into a cache of a third of them"
+	$(MOERUN) generate $(DEMO)/tiny.moepack -p "There was once a poor woman, and" -n 120 \
+	  --temperature 0.7 --seed 7 --expert-cache 8MiB
+	@echo
+
+# Builds and runs every test. Release: the kernels and the model run at their real speed.
+test: setup
+	$(SWIFT) build -c $(CONFIGURATION) --build-tests
+	SWIFT_BACKTRACE=enable=no $(SWIFT) test -c $(CONFIGURATION) --skip-build
+
+lint:
+	$(SWIFT) format lint --strict -r -p $(SWIFT_SOURCES)
+
+format:
+	$(SWIFT) format -i -r -p $(SWIFT_SOURCES)
+
+# 20 million executions of the GGUF parser on mutated headers, from the committed corpus.
+FUZZ_RUNS = 20000000
+fuzz: setup
+	MOEPACK_FUZZ=1 $(SWIFT) build -c release --sanitize=fuzzer --product gguf-fuzz --scratch-path .build-fuzz
+	mkdir -p .build-fuzz/corpus
+	SWIFT_BACKTRACE=enable=no .build-fuzz/release/gguf-fuzz -runs=$(FUZZ_RUNS) -max_len=4096 -timeout=5 \
+	  -rss_limit_mb=512 .build-fuzz/corpus fixtures/bad fixtures/gguf
+
+clean:
+	rm -rf .build .build-fuzz
