@@ -18,12 +18,17 @@
 
 int cp_open_direct(const char *path) {
 #if defined(__linux__)
-  return open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+  return open(path, O_RDONLY | O_DIRECT | O_NONBLOCK | O_CLOEXEC);
 #else
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd >= 0) (void)fcntl(fd, F_NOCACHE, 1);
   return fd;
 #endif
+}
+
+bool cp_is_regular_file(int fd) {
+  struct stat facts;
+  return fstat(fd, &facts) == 0 && S_ISREG(facts.st_mode);
 }
 
 size_t cp_direct_alignment(int fd) {
