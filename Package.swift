@@ -103,6 +103,10 @@ let package = Package(
       name: "CommandTests", dependencies: ["TestSupport", "moepack", "moerun"],
       swiftSettings: common),
     .testTarget(
+      name: "TokenizersTests", dependencies: ["Tokenizers", "GGUF", "FileIO"],
+      swiftSettings: common),
+    .testTarget(name: "GenerationTests", dependencies: ["Generation"], swiftSettings: common),
+    .testTarget(
       name: "ExpertStoreTests",
       dependencies: [
         "TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer", "ExpertStore",

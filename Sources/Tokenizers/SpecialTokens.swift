@@ -51,7 +51,9 @@ struct SpecialTokens: Sendable {
     var pieces: [Piece] = []
     var end = 0
     for occurrence in disjoint(found, length: text.count) {
-      if occurrence.range.lowerBound > end { pieces.append(.text(end..<occurrence.range.lowerBound)) }
+      if occurrence.range.lowerBound > end {
+        pieces.append(.text(end..<occurrence.range.lowerBound))
+      }
       pieces.append(.token(entries[occurrence.entry].id))
       end = occurrence.range.upperBound
     }
