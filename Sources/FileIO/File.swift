@@ -56,11 +56,9 @@ public final class File: Sendable {
   }
 
   /// Creates `path`, or empties it, for writing and reading.
-  /// - Parameter exclusive: When true, an existing file is an error (`.alreadyExists`).
-  public static func creating(_ path: String, exclusive: Bool = false) throws(FileIOError) -> File {
-    let options: FileDescriptor.OpenOptions =
-      exclusive ? [.create, .exclusiveCreate] : [.create, .truncate]
-    return File(path: path, descriptor: try open(path, .readWrite, options), isDirect: false)
+  public static func creating(_ path: String) throws(FileIOError) -> File {
+    let descriptor = try open(path, .readWrite, [.create, .truncate])
+    return File(path: path, descriptor: descriptor, isDirect: false)
   }
 
   private static func open(
