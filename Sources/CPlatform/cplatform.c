@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -91,6 +92,27 @@ int cp_processor_count(void) {
 #endif
   long count = sysconf(_SC_NPROCESSORS_ONLN);
   return count > 0 ? (int)count : 1;
+}
+
+static char interrupt_message[256];
+static volatile size_t interrupt_length;
+
+/* Only calls that POSIX lists as safe in a handler. */
+static void interrupted(int signal_number) {
+  ssize_t ignored = write(STDERR_FILENO, interrupt_message, interrupt_length);
+  (void)ignored;
+  _exit(128 + signal_number);
+}
+
+void cp_exit_on_interrupt(const char *message) {
+  strncpy(interrupt_message, message, sizeof interrupt_message - 1);
+  interrupt_length = strlen(interrupt_message);
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = interrupted;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
 }
 
 int cp_full_sync(int fd) {

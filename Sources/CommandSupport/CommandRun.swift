@@ -1,4 +1,5 @@
 public import ArgumentParser
+internal import CPlatform
 
 /// Exit codes of every command. Usage errors are argument-parser's 64.
 public enum ExitStatus {
@@ -9,9 +10,15 @@ public enum ExitStatus {
 }
 
 /// Runs the body of a command: errors become one line on standard error and exit code 2.
-/// - Parameter program: Name that the line starts with.
-public func runCommand(_ program: String, _ body: () throws -> Void) throws {
+/// Ctrl-C and SIGTERM end the process at once, with status 130 or 143.
+/// - Parameters:
+///   - program: Name that the line starts with.
+///   - interruption: What an interrupted command leaves, and the next step.
+public func runCommand(
+  _ program: String, interruption: String = "nothing was changed", _ body: () throws -> Void
+) throws {
   Console.ignoreBrokenPipes()
+  cp_exit_on_interrupt("\n\(program): interrupted; \(interruption)\n")
   do {
     try body()
   } catch let code as ExitCode {

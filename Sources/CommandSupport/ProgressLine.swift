@@ -44,6 +44,17 @@ public final class ProgressLine: Sendable {
     }
   }
 
+  /// Says how many of `total` pieces of work are done, with a word on the result so far.
+  public func set(done: Int, total: Int, note: String) {
+    state.withLock { state in
+      let now = ContinuousClock.now
+      if let last = state.lastDrawn, now - last < Self.interval { return }
+      state.lastDrawn = now
+      let left = seconds / Double(max(done, 1)) * Double(total - done)
+      show("\(title) \(done) of \(total), \(note), \(Self.duration(left)) left", &state)
+    }
+  }
+
   /// Removes the line, so that results and messages follow on a clean one.
   public func clear() {
     state.withLock { state in
@@ -54,7 +65,6 @@ public final class ProgressLine: Sendable {
   }
 
   private func draw(_ state: inout State) {
-    guard isVisible else { return }
     let rate = Double(state.done) / max(seconds, 1e-3)
     var text = "\(title) \(ByteSize.text(state.done))"
     if state.total > 0 {
@@ -65,6 +75,11 @@ public final class ProgressLine: Sendable {
     } else {
       text += ", \(ByteSize.text(UInt64(rate)))/s"
     }
+    show(text, &state)
+  }
+
+  private func show(_ text: String, _ state: inout State) {
+    guard isVisible else { return }
     let padding = max(0, state.width - text.count)
     Console.status("\r" + text + String(repeating: " ", count: padding))
     state.width = text.count

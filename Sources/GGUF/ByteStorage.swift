@@ -87,6 +87,27 @@ internal import FileIO
     return T(littleEndian: unsafe span.unsafeLoadUnaligned(fromByteOffset: offset, as: T.self))
   }
 
+  /// Moves `offset` past up to `count` strings with their lengths, and stops before the first that
+  /// is longer than `limit` or not wholly inside. Vocabularies have half a million of them.
+  /// - Returns: How many were passed.
+  func skipStrings(_ count: Int, limit: Int, at offset: inout Int) -> Int {
+    let span = span
+    let width = MemoryLayout<UInt64>.size
+    var position = offset
+    var skipped = 0
+    while skipped < count, position <= span.byteCount - width {
+      let length = UInt64(
+        littleEndian: unsafe span.unsafeLoadUnaligned(fromByteOffset: position, as: UInt64.self))
+      guard length <= UInt64(limit), length <= UInt64(span.byteCount - width - position) else {
+        break
+      }
+      position += width + Int(length)
+      skipped += 1
+    }
+    offset = position
+    return skipped
+  }
+
   /// The text in `range`, with ill-formed UTF-8 replaced by U+FFFD.
   func text(_ range: Range<Int>) -> String {
     unsafe span.extracting(range).withUnsafeBytes {

@@ -31,7 +31,14 @@ public struct GGUFArray: Sendable, Equatable {
 
   /// An array of the UTF-8 of `strings`.
   public init(strings: some Sequence<String>) {
-    self.init(of: .string, strings.lazy.map { .string(GGUFString($0)) })
+    var bytes: [UInt8] = []
+    var count = 0
+    for string in strings {
+      bytes.appendString(string)
+      count += 1
+    }
+    self.init(
+      elementType: .string, count: count, storage: ByteStorage(bytes), range: 0..<bytes.count)
   }
 
   /// An array of 32-bit integers, the type of token types and per-layer counts.
@@ -95,12 +102,11 @@ extension GGUFArray {
     var end = start
     if let width = type.byteCount {
       end += count * width
+    } else if type == .string {
+      guard storage.skipStrings(count, limit: .max, at: &end) == count else { return nil }
     } else {
       for _ in 0..<count {
-        switch type {
-        case .string: guard storage.stringRange(at: &end) != nil else { return nil }
-        default: guard GGUFArray(in: storage, at: &end) != nil else { return nil }
-        }
+        guard GGUFArray(in: storage, at: &end) != nil else { return nil }
       }
     }
     offset = end

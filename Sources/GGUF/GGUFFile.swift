@@ -82,28 +82,27 @@ public struct GGUFFile: Sendable {
   /// The tensors of shard i must carry the index i. Traps when `shards` is empty.
   public init(shards: [GGUFShard]) throws {
     precondition(!shards.isEmpty, "a model has at least one file")
+    for (index, shard) in shards.enumerated() {
+      precondition(
+        shard.header.tensors.allSatisfy { $0.shard == index },
+        "tensors of shard \(index) carry another index")
+    }
     if try shards.count > 1 || shards[0].splitCount() > 1 {
       try Self.checkSplit(shards)
     }
-    var tensors: [GGUFTensor] = []
+    // One shard's tensors are shared with its header, not copied.
+    tensors = shards.count == 1 ? shards[0].header.tensors : shards.flatMap(\.header.tensors)
     var positions: [String: Int] = [:]
-    tensors.reserveCapacity(shards.reduce(0) { $0 + $1.header.tensors.count })
-    positions.reserveCapacity(tensors.capacity)
-    for (index, shard) in shards.enumerated() {
-      for tensor in shard.header.tensors {
-        precondition(tensor.shard == index, "tensors of shard \(index) carry another index")
-        if let first = positions.updateValue(tensors.count, forKey: tensor.name) {
-          throw GGUFError(
-            .duplicateName, path: shard.path, field: "tensor \(tensor.name.quotedForMessage)",
-            expected: "every name once in the model",
-            found: "it in \(shards[tensors[first].shard].path) as well")
-        }
-        tensors.append(tensor)
-      }
+    positions.reserveCapacity(tensors.count)
+    for (position, tensor) in tensors.enumerated() {
+      guard let first = positions.updateValue(position, forKey: tensor.name) else { continue }
+      throw GGUFError(
+        .duplicateName, path: shards[tensor.shard].path,
+        field: "tensor \(tensor.name.quotedForMessage)", expected: "every name once in the model",
+        found: "it in \(shards[tensors[first].shard].path) as well")
     }
-    self.shards = shards
-    self.tensors = tensors
     self.positions = positions
+    self.shards = shards
   }
 
   /// The tensor of this name, or nil. O(1).

@@ -72,7 +72,7 @@ public struct GGUFHeader: Sendable {
     let parsed = try MetadataParser.parse(&reader, count: metadataCount)
     metadata = parsed.metadata
     alignment = parsed.alignment
-    var infos = TensorParser(alignment: alignment, shard: shard)
+    var infos = TensorParser(count: tensorCount, alignment: alignment, shard: shard)
     for index in 0..<tensorCount { try infos.parse(&reader, index: index) }
 
     let start = try Self.dataStart(reader, alignment: alignment, hasTensors: tensorCount > 0)

@@ -8,11 +8,11 @@ public enum GGUFLimits {
   /// about 15 MB; a gigabyte leaves room for embedded tokenizer files.
   public static let headerByteCount = 1 << 30
   /// Metadata entries. Models have 20 to 100; each costs about 100 bytes once read.
-  public static let metadataCount = 1 << 16
+  public static let metadataCount = 1 << 14
   /// Bytes of one metadata key, as the GGUF specification says (2^16 - 1).
   public static let keyByteCount = 65_535
   /// Bytes of all metadata keys together: they are copied, so their sum has a limit of its own.
-  public static let keyByteCountTotal = 8 << 20
+  public static let keyByteCountTotal = 4 << 20
   /// Bytes of one metadata string. The largest in use are whole `tokenizer.json` files of 30 MB.
   public static let stringByteCount = 256 << 20
   /// Elements of one metadata array, 64 times the largest vocabulary: a list of that many Swift

@@ -11,7 +11,7 @@ public struct GGUFTensor: Sendable, Equatable {
   /// Index of the shard that holds the data.
   public let shard: Int
   /// First byte of the data, from the start of the shard's file.
-  public let offset: UInt64
+  public internal(set) var offset: UInt64
   /// Bytes of data.
   public let byteCount: UInt64
 

@@ -120,6 +120,13 @@ struct HeaderField: CustomStringConvertible {
     return try take(length, field)
   }
 
+  /// Takes strings of at most `limit` bytes, as many of the next `count` as are loaded and sound.
+  /// - Returns: How many were taken. The next one needs ``string(limit:_:)``, which loads more or
+  ///   says what is wrong with it.
+  mutating func loadedStrings(_ count: Int, limit: Int) -> Int {
+    storage.skipStrings(count, limit: limit, at: &offset)
+  }
+
   /// Takes a string that must be UTF-8.
   mutating func text(limit: Int, _ field: HeaderField) throws -> String {
     let range = try string(limit: limit, field)

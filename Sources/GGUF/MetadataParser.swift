@@ -92,8 +92,14 @@ struct MetadataParser {
       if type == .bool { try checkBools(reader, range, field("elements")) }
       return
     }
-    for index in 0..<count {
+    var index = 0
+    while index < count {
+      if type == .string {
+        index += reader.loadedStrings(count - index, limit: GGUFLimits.stringByteCount)
+        if index == count { break }
+      }
       try check(&reader, type, depth: depth, field("", element: index))
+      index += 1
     }
   }
 

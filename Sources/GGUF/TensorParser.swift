@@ -10,9 +10,13 @@ struct TensorParser {
   /// Where the offset field of each tensor is in the header.
   private var offsetFields: [Int] = []
 
-  init(alignment: UInt32, shard: Int) {
+  /// A parser of `count` tensor infos, a number that the length of the file allows.
+  init(count: Int, alignment: UInt32, shard: Int) {
     self.alignment = alignment
     self.shard = shard
+    names.reserveCapacity(count)
+    tensors.reserveCapacity(count)
+    offsetFields.reserveCapacity(count)
   }
 
   /// Takes the info of tensor `index`.
@@ -104,10 +108,9 @@ struct TensorParser {
 
   /// Places all tensors relative to the file, once the data section's start is known, and checks
   /// that each lies inside the file and that none overlaps another. O(n log n).
-  func place(_ reader: HeaderReader, dataStart: UInt64) throws -> [GGUFTensor] {
-    var placed: [GGUFTensor] = []
-    placed.reserveCapacity(tensors.count)
-    for (index, tensor) in tensors.enumerated() {
+  consuming func place(_ reader: HeaderReader, dataStart: UInt64) throws -> [GGUFTensor] {
+    for index in tensors.indices {
+      let tensor = tensors[index]
       let extent = TensorLayout.extent(
         start: dataStart, offset: tensor.offset, byteCount: tensor.byteCount)
       guard let extent, extent.upperBound <= reader.fileSize else {
@@ -117,24 +120,21 @@ struct TensorParser {
             "\(tensor.byteCount) bytes at \(tensor.offset) of the data section at \(dataStart)",
           found: "a file of \(reader.fileSize) bytes", advice: "the file is cut short or damaged")
       }
-      placed.append(
-        GGUFTensor(
-          name: tensor.name, type: tensor.type, dimensions: tensor.dimensions, shard: shard,
-          offset: extent.lowerBound, byteCount: tensor.byteCount))
+      tensors[index].offset = extent.lowerBound
     }
-    let order = placed.indices.sorted {
-      (placed[$0].offset, $0) < (placed[$1].offset, $1)
+    let order = tensors.indices.sorted {
+      (tensors[$0].offset, $0) < (tensors[$1].offset, $1)
     }
     for (earlier, later) in zip(order, order.dropFirst()) {
-      let end = placed[earlier].offset + placed[earlier].byteCount
-      guard end <= placed[later].offset else {
+      let end = tensors[earlier].offset + tensors[earlier].byteCount
+      guard end <= tensors[later].offset else {
         throw reader.failure(
           .overlappingTensors, at: offsetFields[later], field(later, "data"),
-          expected: "data at byte \(end) or later, after \(placed[earlier].name.quotedForMessage)",
-          found: "byte \(placed[later].offset)")
+          expected: "data at byte \(end) or later, after \(tensors[earlier].name.quotedForMessage)",
+          found: "byte \(tensors[later].offset)")
       }
     }
-    return placed
+    return tensors
   }
 
   private func field(_ index: Int, _ part: String) -> HeaderField {

@@ -50,7 +50,10 @@ struct Convert: ParsableCommand {
   }
 
   func run() throws {
-    try runCommand("moepack") {
+    try runCommand(
+      "moepack",
+      interruption: "the directory is no pack yet, run the same command again"
+    ) {
       let source = try GGUFFile.open(file)
       let writer = try PackWriter(
         source: source, kind: inPlace ? .inPlace : .packed, threads: threads)

@@ -30,7 +30,10 @@ struct Export: ParsableCommand {
   }
 
   func run() throws {
-    try runCommand("moepack") {
+    try runCommand(
+      "moepack",
+      interruption: "what was written so far ends in .partial, run the same command again"
+    ) {
       let exporter = try PackExporter(pack: try PackDirectory.open(pack), threads: threads)
       let line = ProgressLine("exporting", total: exporter.progressBytes)
       defer { line.clear() }

@@ -1,5 +1,6 @@
 import GGUF
 import GGUFTestSupport
+import Tensors
 import Testing
 
 /// Files of the repository: good ones, bad ones and what fuzzing found worth keeping.
@@ -49,6 +50,16 @@ import Testing
       #expect(written.tensors == header.tensors)
       #expect(byteArray(written.bytes) == bytes, "\(name)")
     }
+  }
+
+  @Test("a trained checkpoint opens with its vocabulary and all of its tensors")
+  func checkpoint() throws {
+    let file = try GGUFFile.open(Fixtures.path("tiny-qwen35moe-seedmix.gguf"))
+    #expect(file.tensors.count == 149)
+    #expect(try file.metadata.string("general.architecture") == "qwen35moe")
+    #expect(try file.metadata.strings("tokenizer.ggml.tokens").count == 8192)
+    #expect(try file.metadata.integers("tokenizer.ggml.token_type").count == 8192)
+    #expect(file.tensor(named: "blk.0.ffn_down_exps.weight")?.type == .iq4_XS)
   }
 
   @Test("small valid files are read")

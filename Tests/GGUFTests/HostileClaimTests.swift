@@ -181,19 +181,20 @@ import Testing
 
   @Test("V07 metadata and tensors are accepted up to their limits")
   func manyEntries() throws {
-    let count = GGUFLimits.metadataCount
-    var header = HeaderBuilder(tensors: UInt64(count), metadata: UInt64(count))
-    for index in 0..<count {
+    let entries = GGUFLimits.metadataCount
+    let tensors = GGUFLimits.tensorCount
+    var header = HeaderBuilder(tensors: UInt64(tensors), metadata: UInt64(entries))
+    for index in 0..<entries {
       header.key("\(index)", .uint8)
       header.integer(UInt8(1))
     }
-    for index in 0..<count {
+    for index in 0..<tensors {
       header.tensor("\(index)", dimensions: [32], offset: UInt64(index * 32))
     }
     header.pad()
-    let parsed = try header.parse(fileSize: header.offset + UInt64(count * 32))
-    #expect(parsed.metadata.count == count && parsed.tensors.count == count)
-    #expect(try parsed.metadata.unsigned("65535") == 1)
+    let parsed = try header.parse(fileSize: header.offset + UInt64(tensors * 32))
+    #expect(parsed.metadata.count == entries && parsed.tensors.count == tensors)
+    #expect(try parsed.metadata.unsigned("\(entries - 1)") == 1)
   }
 
   @Test("the bytes of all keys together are limited")
@@ -207,6 +208,6 @@ import Testing
     }
     let error = try ggufError { _ = try header.parse() }
     #expect(error?.code == .limitExceeded)
-    #expect(error?.message == "expected at most 8388608 bytes of keys, found more")
+    #expect(error?.message == "expected at most 4194304 bytes of keys, found more")
   }
 }

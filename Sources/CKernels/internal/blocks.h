@@ -69,6 +69,12 @@ static inline float ck_float_from_bits(uint32_t bits) {
   return v;
 }
 
+static inline uint64_t ck_load_u64(const void *p) {
+  uint64_t v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
 /* IEEE binary16 to binary32, exact; subnormals, infinities and NaNs included. */
 static inline float ck_float_from_half(uint16_t h) {
   const uint32_t sign = (uint32_t)(h & 0x8000) << 16;
@@ -84,14 +90,14 @@ static inline float ck_float_from_half_e8m0(uint8_t e) {
   return ck_float_from_bits(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23);
 }
 
-/* The eight 6-bit scales and minima of Q4_K and Q5_K. */
-static inline void ck_unpack_k_scales(const uint8_t packed[12], uint32_t scales[2],
-                                      uint32_t minima[2]) {
+/* The eight 6-bit scales and minima of Q4_K and Q5_K, one a byte. */
+static inline void ck_unpack_k_scales(const uint8_t packed[12], uint64_t *scales,
+                                      uint64_t *minima) {
   const uint32_t a = ck_load_u32(packed), b = ck_load_u32(packed + 4), c = ck_load_u32(packed + 8);
-  scales[0] = a & 0x3f3f3f3f;
-  scales[1] = (c & 0x0f0f0f0f) | ((a >> 2) & 0x30303030);
-  minima[0] = b & 0x3f3f3f3f;
-  minima[1] = ((c >> 4) & 0x0f0f0f0f) | ((b >> 2) & 0x30303030);
+  const uint32_t last_scales = (c & 0x0f0f0f0f) | ((a >> 2) & 0x30303030);
+  const uint32_t last_minima = ((c >> 4) & 0x0f0f0f0f) | ((b >> 2) & 0x30303030);
+  *scales = (uint64_t)last_scales << 32 | (a & 0x3f3f3f3f);
+  *minima = (uint64_t)last_minima << 32 | (b & 0x3f3f3f3f);
 }
 
 /* The eight signs of a 7-bit index: the eighth makes their number even. Bit set: negative. */

@@ -4,32 +4,33 @@
 
 void ck_decode_Q2_K(const uint8_t *blocks, size_t count, float *out) {
   const ck_block_Q2_K *b = (const void *)blocks;
-  for (; count >= CK_SUPER; count -= CK_SUPER, b++, out += CK_SUPER) {
+  for (; count >= CK_SUPER; count -= CK_SUPER, b++) {
     const float d = ck_float_from_half(b->d), dmin = ck_float_from_half(b->dmin);
-    for (int i = 0; i < CK_SUPER; i++) {
-      const uint8_t packed = b->scales[i / 16];
-      const float scale = d * (float)(packed & 15), minimum = dmin * (float)(packed >> 4);
-      const int half = i / 128, shift = i / 32 % 4 * 2;
-      out[i] = scale * (float)(b->qs[32 * half + i % 32] >> shift & 3) - minimum;
+    for (int j = 0; j < 16; j++, out += 16) {
+      const float scale = d * (float)(b->scales[j] & 15), minimum = dmin * (float)(b->scales[j] >> 4);
+      const uint8_t *qs = b->qs + j / 8 * 32 + j % 2 * 16;
+      const int shift = j / 2 % 4 * 2;
+      for (int i = 0; i < 16; i++) out[i] = scale * (float)(qs[i] >> shift & 3) - minimum;
     }
   }
 }
 
 void ck_decode_Q3_K(const uint8_t *blocks, size_t count, float *out) {
   const ck_block_Q3_K *b = (const void *)blocks;
-  for (; count >= CK_SUPER; count -= CK_SUPER, b++, out += CK_SUPER) {
+  for (; count >= CK_SUPER; count -= CK_SUPER, b++) {
     const float d = ck_float_from_half(b->d);
-    for (int i = 0; i < CK_SUPER; i++) {
+    for (int j = 0; j < 16; j++, out += 16) {
       /* Scale j: low 4 bits in the nibbles of bytes 0..7, high 2 bits in bytes 8..11. */
-      const int j = i / 16;
       const int low = b->scales[j % 8] >> (j / 8 * 4) & 15;
       const int high = b->scales[8 + j % 4] >> (j / 4 * 2) & 3;
       const float scale = d * (float)((low | high << 4) - 32);
-      const int half = i / 128, shift = i / 32 % 4 * 2;
-      const int q = b->qs[32 * half + i % 32] >> shift & 3;
-      /* A set bit of the mask means no offset. */
-      const int offset = b->hmask[i % 32] >> (i / 32) & 1 ? 0 : 4;
-      out[i] = scale * (float)(q - offset);
+      const uint8_t *qs = b->qs + j / 8 * 32 + j % 2 * 16, *mask = b->hmask + j % 2 * 16;
+      const int shift = j / 2 % 4 * 2;
+      for (int i = 0; i < 16; i++) {
+        /* A set bit of the mask means no offset. */
+        const int offset = 4 - ((mask[i] >> (j / 2) & 1) << 2);
+        out[i] = scale * (float)((qs[i] >> shift & 3) - offset);
+      }
     }
   }
 }
@@ -37,11 +38,11 @@ void ck_decode_Q3_K(const uint8_t *blocks, size_t count, float *out) {
 /* d * scale and dmin * minimum of the eight groups of 32. */
 static void k_scales(uint16_t d, uint16_t dmin, const uint8_t packed[12], float scale[8],
                      float minimum[8]) {
-  uint32_t scales[2], minima[2];
-  ck_unpack_k_scales(packed, scales, minima);
+  uint64_t scales, minima;
+  ck_unpack_k_scales(packed, &scales, &minima);
   for (int g = 0; g < 8; g++) {
-    scale[g] = ck_float_from_half(d) * (float)(scales[g / 4] >> (g % 4 * 8) & 63);
-    minimum[g] = ck_float_from_half(dmin) * (float)(minima[g / 4] >> (g % 4 * 8) & 63);
+    scale[g] = ck_float_from_half(d) * (float)(scales >> (8 * g) & 63);
+    minimum[g] = ck_float_from_half(dmin) * (float)(minima >> (8 * g) & 63);
   }
 }
 

@@ -46,10 +46,13 @@ static float half_e4m3(uint8_t bits) {
 
 void ck_decode_NVFP4(const uint8_t *blocks, size_t count, float *out) {
   const ck_block_NVFP4 *b = (const void *)blocks;
-  for (; count >= 64; count -= 64, b++, out += 64) {
-    for (int i = 0; i < 64; i++) {
-      const int code = b->qs[i / 16 * 8 + i % 8] >> (i / 8 % 2 * 4) & 15;
-      out[i] = half_e4m3(b->d[i / 16]) * (float)ck_fp4_values[code];
+  for (; count >= 64; count -= 64, b++) {
+    for (int j = 0; j < 4; j++, out += 16) {
+      const float d = half_e4m3(b->d[j]);
+      for (int i = 0; i < 8; i++) {
+        out[i] = d * (float)ck_fp4_values[b->qs[8 * j + i] & 15];
+        out[i + 8] = d * (float)ck_fp4_values[b->qs[8 * j + i] >> 4];
+      }
     }
   }
 }
@@ -60,25 +63,32 @@ static int ternary_digit(uint8_t packed, int place) {
   return ((uint8_t)(packed * powers[place]) * 3 >> 8) - 1;
 }
 
+/* `bytes` bytes of `digits` digits: the first digits of all bytes, then the second ones. */
+static float *put_ternary(float *out, const uint8_t *packed, int bytes, int digits, float d) {
+  for (int place = 0; place < digits; place++, out += bytes) {
+    for (int i = 0; i < bytes; i++) out[i] = d * (float)ternary_digit(packed[i], place);
+  }
+  return out;
+}
+
 void ck_decode_TQ1_0(const uint8_t *blocks, size_t count, float *out) {
   const ck_block_TQ1_0 *b = (const void *)blocks;
-  for (; count >= CK_SUPER; count -= CK_SUPER, b++, out += CK_SUPER) {
+  for (; count >= CK_SUPER; count -= CK_SUPER, b++) {
     const float d = ck_float_from_half(b->d);
-    for (int i = 0; i < 160; i++) out[i] = d * (float)ternary_digit(b->qs[i % 32], i / 32);
-    for (int i = 0; i < 80; i++) {
-      out[160 + i] = d * (float)ternary_digit(b->qs[32 + i % 16], i / 16);
-    }
-    for (int i = 0; i < 16; i++) out[240 + i] = d * (float)ternary_digit(b->qh[i % 4], i / 4);
+    out = put_ternary(out, b->qs, 32, 5, d);
+    out = put_ternary(out, b->qs + 32, 16, 5, d);
+    out = put_ternary(out, b->qh, 4, 4, d);
   }
 }
 
 void ck_decode_TQ2_0(const uint8_t *blocks, size_t count, float *out) {
   const ck_block_TQ2_0 *b = (const void *)blocks;
-  for (; count >= CK_SUPER; count -= CK_SUPER, b++, out += CK_SUPER) {
+  for (; count >= CK_SUPER; count -= CK_SUPER, b++) {
     const float d = ck_float_from_half(b->d);
-    for (int i = 0; i < CK_SUPER; i++) {
-      const int code = b->qs[i / 128 * 32 + i % 32] >> (i / 32 % 4 * 2) & 3;
-      out[i] = d * (float)(code - 1);
+    for (int g = 0; g < 8; g++, out += 32) {
+      for (int i = 0; i < 32; i++) {
+        out[i] = d * (float)((b->qs[g / 4 * 32 + i] >> (g % 4 * 2) & 3) - 1);
+      }
     }
   }
 }

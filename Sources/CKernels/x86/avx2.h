@@ -80,6 +80,10 @@ CK_AVX2_ROW(IQ4_NL)
 CK_AVX2_ROW(IQ4_XS)
 CK_AVX2_ROW(MXFP4)
 
+/* Keeps the compiler from mixing the work of one group with the next: it would run out of registers
+ * and spill (Q4_K: 5.0 to 6.2 GB/s with this, IQ3_XXS: 2.66 to 2.82; Ice Lake, 2.8 GHz). */
+#define CK_KEEP_ORDER() __asm__ volatile("" ::: "memory")
+
 /* Defines both functions of a block type from
  *   NAME_scales NAME_prepare(const ck_block_NAME *)            once a block
  *   NAME_group(const ck_block_NAME *, const NAME_scales *, int group, __m256 w[4])   32 weights */
@@ -94,6 +98,7 @@ CK_AVX2_ROW(MXFP4)
         __m256 w[4];                                                                          \
         NAME##_group(b, &scales, g, w);                                                       \
         ck_accumulate32(&sums, w, x);                                                         \
+        CK_KEEP_ORDER();                                                                      \
       }                                                                                       \
     }                                                                                         \
     return ck_total(&sums);                                                                   \
@@ -120,22 +125,20 @@ CK_AVX2_INLINE __m256 ck_widen_i8(const void *p) {
   return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(p)));
 }
 
-/* scale * q for 32 signed bytes, one scale for each 16. */
-CK_AVX2_INLINE void ck_scale_i8(__m256i q, __m256 first, __m256 second, __m256 w[4]) {
-  const __m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
-  w[0] = _mm256_mul_ps(first, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(low)));
-  w[1] = _mm256_mul_ps(
-      first, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(low, low))));
-  w[2] = _mm256_mul_ps(second, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high)));
-  w[3] = _mm256_mul_ps(
-      second, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(high, high))));
+/* scale * q for 16 signed bytes. */
+CK_AVX2_INLINE void ck_scale_i8(__m128i q, __m256 scale, __m256 w[2]) {
+  const __m128i high = _mm_unpackhi_epi64(q, q);
+  w[0] = _mm256_mul_ps(scale, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(q)));
+  w[1] = _mm256_mul_ps(scale, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high)));
 }
 
-/* 16 bytes to 32 nibbles in bytes: low nibbles first. */
-CK_AVX2_INLINE __m256i ck_nibbles(const uint8_t *qs) {
-  const __m128i packed = _mm_loadu_si128((const void *)qs);
-  const __m256i both = _mm256_set_m128i(_mm_srli_epi16(packed, 4), packed);
-  return _mm256_and_si256(both, _mm256_set1_epi8(15));
+/* The low or the high nibbles of 16 bytes. */
+CK_AVX2_INLINE __m128i ck_low_nibbles(const uint8_t *qs) {
+  return _mm_and_si128(_mm_loadu_si128((const void *)qs), _mm_set1_epi8(15));
+}
+
+CK_AVX2_INLINE __m128i ck_high_nibbles(const uint8_t *qs) {
+  return _mm_and_si128(_mm_srli_epi16(_mm_loadu_si128((const void *)qs), 4), _mm_set1_epi8(15));
 }
 
 #endif

@@ -21,8 +21,9 @@ CK_AVX2_INLINE __m256 Q4_0_prepare(const ck_block_Q4_0 *b) { return ck_half8(b->
 
 CK_AVX2_INLINE void Q4_0_group(const ck_block_Q4_0 *b, const __m256 *scale, int group, __m256 w[4]) {
   (void)group;
-  const __m256i q = _mm256_sub_epi8(ck_nibbles(b->qs), _mm256_set1_epi8(8));
-  ck_scale_i8(q, *scale, *scale, w);
+  const __m128i eight = _mm_set1_epi8(8);
+  ck_scale_i8(_mm_sub_epi8(ck_low_nibbles(b->qs), eight), *scale, w);
+  ck_scale_i8(_mm_sub_epi8(ck_high_nibbles(b->qs), eight), *scale, w + 2);
 }
 
 CK_DEFINE_AVX2_ROW(Q4_0, 32)
@@ -40,14 +41,18 @@ CK_AVX2_INLINE void Q5_0_group(const ck_block_Q5_0 *b, const __m256 *scale, int 
       _mm256_cmpeq_epi8(_mm256_and_si256(copies, bits), _mm256_setzero_si256());
   /* q - 16 is the nibble when the fifth bit is set, and the nibble with 0xf0 above it when not. */
   const __m256i high = _mm256_and_si256(is_clear, _mm256_set1_epi8((char)0xf0));
-  ck_scale_i8(_mm256_or_si256(ck_nibbles(b->qs), high), *scale, *scale, w);
+  ck_scale_i8(_mm_or_si128(ck_low_nibbles(b->qs), _mm256_castsi256_si128(high)), *scale, w);
+  ck_scale_i8(_mm_or_si128(ck_high_nibbles(b->qs), _mm256_extracti128_si256(high, 1)), *scale,
+              w + 2);
 }
 
 CK_DEFINE_AVX2_ROW(Q5_0, 32)
 
-CK_AVX2_INLINE __m256i look_up(const int8_t values[16], __m256i codes) {
+/* scale * values[code] for the 32 codes of 16 bytes. */
+CK_AVX2_INLINE void look_up(const int8_t values[16], const uint8_t *qs, __m256 scale, __m256 w[4]) {
   const __m128i table = _mm_loadu_si128((const void *)values);
-  return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), codes);
+  ck_scale_i8(_mm_shuffle_epi8(table, ck_low_nibbles(qs)), scale, w);
+  ck_scale_i8(_mm_shuffle_epi8(table, ck_high_nibbles(qs)), scale, w + 2);
 }
 
 CK_AVX2_INLINE __m256 IQ4_NL_prepare(const ck_block_IQ4_NL *b) { return ck_half8(b->d); }
@@ -55,7 +60,7 @@ CK_AVX2_INLINE __m256 IQ4_NL_prepare(const ck_block_IQ4_NL *b) { return ck_half8
 CK_AVX2_INLINE void IQ4_NL_group(const ck_block_IQ4_NL *b, const __m256 *scale, int group,
                                  __m256 w[4]) {
   (void)group;
-  ck_scale_i8(look_up(ck_iq4_values, ck_nibbles(b->qs)), *scale, *scale, w);
+  look_up(ck_iq4_values, b->qs, *scale, w);
 }
 
 CK_DEFINE_AVX2_ROW(IQ4_NL, 32)
@@ -67,7 +72,7 @@ CK_AVX2_INLINE __m256 MXFP4_prepare(const ck_block_MXFP4 *b) {
 CK_AVX2_INLINE void MXFP4_group(const ck_block_MXFP4 *b, const __m256 *scale, int group,
                                 __m256 w[4]) {
   (void)group;
-  ck_scale_i8(look_up(ck_fp4_values, ck_nibbles(b->qs)), *scale, *scale, w);
+  look_up(ck_fp4_values, b->qs, *scale, w);
 }
 
 CK_DEFINE_AVX2_ROW(MXFP4, 32)
@@ -94,9 +99,7 @@ CK_AVX2_INLINE IQ4_XS_scales IQ4_XS_prepare(const ck_block_IQ4_XS *b) {
 
 CK_AVX2_INLINE void IQ4_XS_group(const ck_block_IQ4_XS *b, const IQ4_XS_scales *s, int group,
                                  __m256 w[4]) {
-  const __m256i q = look_up(ck_iq4_values, ck_nibbles(b->qs + 16 * group));
-  const __m256 scale = _mm256_set1_ps(s->group[group]);
-  ck_scale_i8(q, scale, scale, w);
+  look_up(ck_iq4_values, b->qs + 16 * group, _mm256_set1_ps(s->group[group]), w);
 }
 
 CK_DEFINE_AVX2_ROW(IQ4_XS, 256)

@@ -49,9 +49,10 @@ CK_AVX2_INLINE void IQ3_XXS_group(const ck_block_IQ3_XXS *b, const IQ3_XXS_scale
                                   __m256 w[4]) {
   const __m256 scale = _mm256_set1_ps(s->group[group]);
   const uint32_t packed = ck_load_u32(b->scales_and_signs + 4 * group);
-  const uint8_t *qs = b->qs + 8 * group;
+  /* One load for the eight indices: loads are what bounds this loop. */
+  const uint64_t qs = ck_load_u64(b->qs + 8 * group);
   for (int i = 0; i < 4; i++) {
-    const __m256 values = pair(xxs_book[qs[2 * i]], xxs_book[qs[2 * i + 1]]);
+    const __m256 values = pair(xxs_book[qs >> (16 * i) & 255], xxs_book[qs >> (16 * i + 8) & 255]);
     const __m256 signs = _mm256_load_ps((const void *)even_signs[packed >> (7 * i) & 127]);
     w[i] = _mm256_mul_ps(scale, _mm256_xor_ps(values, signs));
   }

@@ -9,13 +9,13 @@ typedef struct {
 } Q4_K_scales, Q5_K_scales;
 
 CK_AVX2_INLINE Q4_K_scales k_scales(uint16_t d, uint16_t dmin, const uint8_t packed[12]) {
-  uint32_t scales[2], minima[2];
-  ck_unpack_k_scales(packed, scales, minima);
+  uint64_t scales, minima;
+  ck_unpack_k_scales(packed, &scales, &minima);
   Q4_K_scales s;
   const __m256 scale =
-      _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)scales)));
+      _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)scales)));
   const __m256 minimum =
-      _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)minima)));
+      _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)minima)));
   _mm256_storeu_ps(s.scale, _mm256_mul_ps(ck_half8(d), scale));
   _mm256_storeu_ps(s.minimum, _mm256_mul_ps(ck_half8(dmin), minimum));
   return s;
@@ -90,7 +90,8 @@ CK_AVX2_INLINE void Q6_K_group(const ck_block_Q6_K *b, const Q6_K_scales *s, int
                                   : _mm256_srli_epi16(qh, 2 * quarter - 4);
   const __m256i high = _mm256_and_si256(at4, _mm256_set1_epi8(0x30));
   const __m256i q = _mm256_sub_epi8(_mm256_or_si256(low, high), _mm256_set1_epi8(32));
-  ck_scale_i8(q, _mm256_set1_ps(s->scale[2 * group]), _mm256_set1_ps(s->scale[2 * group + 1]), w);
+  ck_scale_i8(_mm256_castsi256_si128(q), _mm256_set1_ps(s->scale[2 * group]), w);
+  ck_scale_i8(_mm256_extracti128_si256(q, 1), _mm256_set1_ps(s->scale[2 * group + 1]), w + 2);
 }
 
 CK_DEFINE_AVX2_ROW(Q6_K, 256)

@@ -30,6 +30,10 @@ uint64_t cp_physical_memory_bytes(void);
 /* Logical processors this process may run on. */
 int cp_processor_count(void);
 
+/* Makes SIGINT and SIGTERM write `message` (a copy of at most 255 bytes is kept) to standard error
+ * and end the process at once with status 128 + signal. */
+void cp_exit_on_interrupt(const char *message);
+
 /* Flushes `fd` to stable storage: fsync, F_FULLFSYNC on macOS. 0, or -1 with errno. */
 int cp_full_sync(int fd);
 

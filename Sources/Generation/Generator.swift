@@ -1,0 +1,108 @@
+public import ModelGraph
+public import Tokenizers
+
+/// Writes text: evaluates a prompt, then samples token after token.
+public struct Generator {
+  /// When to stop, and how to choose.
+  public struct Settings: Sendable {
+    /// Most tokens to generate.
+    public var maximumTokens: Int
+    public var sampler: SamplerSettings
+    /// Whether to go on after an end-of-generation token, as measurements want.
+    public var ignoresEnd: Bool
+
+    public init(maximumTokens: Int, sampler: SamplerSettings, ignoresEnd: Bool = false) {
+      self.maximumTokens = maximumTokens
+      self.sampler = sampler
+      self.ignoresEnd = ignoresEnd
+    }
+  }
+
+  /// Why generation ended.
+  public enum StopReason: String, Sendable, Encodable {
+    /// The model ended its text.
+    case endOfText = "end_of_text"
+    /// The number of tokens asked for.
+    case length
+    /// The context is full.
+    case contextFull = "context_full"
+  }
+
+  /// What came out.
+  public struct Result: Sendable {
+    public let text: String
+    /// Generated ids, without a final end-of-generation token.
+    public let tokens: [Int32]
+    public let stopReason: StopReason
+    /// The prompt's evaluation.
+    public let prefill: PhaseReport
+    /// Everything after it.
+    public let decode: PhaseReport
+  }
+
+  private let session: Session
+  private let tokenizer: Tokenizer
+
+  /// A generator that continues `session` where it stands.
+  public init(session: Session, tokenizer: Tokenizer) {
+    self.session = session
+    self.tokenizer = tokenizer
+  }
+
+  /// Generates after `prompt`.
+  /// - Parameters:
+  ///   - prompt: Token ids, at least one.
+  ///   - onText: Called with each piece of complete text as soon as it is known.
+  /// - Returns: The text and what it cost.
+  /// - Throws: Errors of the session (a damaged expert, a full context) and of `onText`.
+  public func run(
+    prompt: [Int32], settings: Settings, onText: (String) throws -> Void
+  ) throws -> Result {
+    guard !prompt.isEmpty else {
+      throw GenerationError(.invalidSetting, "the prompt has no tokens, expected at least one")
+    }
+    let store = session.model.store
+    var sampler = Sampler(settings.sampler)
+    var decoder = IncrementalDecoder(vocabulary: tokenizer.vocabulary)
+    let ends = tokenizer.vocabulary.endOfGenerationIDs
+    var text = ""
+    var tokens: [Int32] = []
+    func emit(_ piece: String) throws {
+      guard !piece.isEmpty else { return }
+      text += piece
+      try onText(piece)
+    }
+
+    let prefillClock = PhaseClock(store: store)
+    var next: Int32 = -1
+    let receive = { (_: Int, logits: UnsafeBufferPointer<Float>) in
+      next = try sampler.sample(logits.span)
+    }
+    try session.evaluate(
+      prompt, logits: settings.maximumTokens > 0 ? .last : .none, receive: receive)
+    let prefill = prefillClock.report(tokens: prompt.count)
+
+    let decodeClock = PhaseClock(store: store)
+    var reason = StopReason.length
+    var evaluated = 0
+    while tokens.count < settings.maximumTokens {
+      if !settings.ignoresEnd, ends.contains(next) {
+        reason = .endOfText
+        break
+      }
+      tokens.append(next)
+      try emit(decoder.append(next))
+      if tokens.count == settings.maximumTokens { break }
+      guard session.position < session.contextLength else {
+        reason = .contextFull
+        break
+      }
+      try session.evaluate([next], logits: .last, receive: receive)
+      evaluated += 1
+    }
+    try emit(decoder.finish())
+    return Result(
+      text: text, tokens: tokens, stopReason: reason, prefill: prefill,
+      decode: decodeClock.report(tokens: evaluated))
+  }
+}

@@ -1,0 +1,125 @@
+import Kernels
+import ArgumentParser
+import CommandSupport
+import Generation
+import ModelGraph
+import Tokenizers
+
+struct Generate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Continue a prompt.",
+    discussion: """
+      The text streams to standard output, a report of what it cost follows on standard error. \
+      Without --temperature the most probable token is always taken. Example:
+
+        moerun generate model.moepack -p "Once upon a time" -n 100 --temperature 0.7
+      """)
+
+  @OptionGroup var model: RunOptions
+
+  @Option(name: .shortAndLong, help: "The text to continue; special tokens in it count as such.")
+  var prompt: String
+
+  @Option(
+    name: [.customShort("n"), .customLong("max-tokens")],
+    help: ArgumentHelp("Most tokens to generate.", valueName: "n"))
+  var count = 128
+
+  @Option(help: "0 for the most probable token always, higher for more variety.")
+  var temperature: Float = 0
+
+  @Option(
+    name: .customLong("top-k"), help: "Sample among so many of the most probable; 0 for all.")
+  var topK = 40
+
+  @Option(
+    name: .customLong("top-p"), help: "Sample among the most probable with this share in all.")
+  var topP: Float = 0.95
+
+  @Option(
+    name: .customLong("min-p"), help: "Leave out what is this much less probable than the best.")
+  var minP: Float = 0.05
+
+  @Option(help: "The same seed gives the same text.")
+  var seed: UInt64 = 0
+
+  @Option(help: "Positions for prompt and text. (default: what they need)")
+  var context: Int?
+
+  @Flag(name: .customLong("ignore-eos"), help: "Go on after an end-of-text token.")
+  var ignoreEnd = false
+
+  @Flag(help: "Print JSON when all is done, instead of streaming the text.")
+  var json = false
+
+  func validate() throws {
+    guard (0...1_000_000).contains(count) else {
+      throw ValidationError("-n takes 0 to 1000000, found \(count)")
+    }
+    if let context, !(1...16_777_216).contains(context) {
+      throw ValidationError("--context takes 1 to 16777216, found \(context)")
+    }
+    do {
+      _ = try sampler
+    } catch {
+      throw ValidationError("\(error)")
+    }
+  }
+
+  private var sampler: SamplerSettings {
+    get throws {
+      try SamplerSettings(
+        temperature: temperature, topK: topK, topP: topP, minP: minP, seed: seed)
+    }
+  }
+
+  private struct Report: Encodable {
+    let text: String
+    let promptTokens: Int
+    let completionTokens: Int
+    let stopReason: Generator.StopReason
+    let prefill: PhaseReport
+    let decode: PhaseReport
+    let memory: MemoryReport
+    let isa: String
+  }
+
+  func run() throws {
+    try runCommand("moerun") {
+      let tokenizer = try Tokenizer(packAt: model.pack)
+      let ids = try tokenizer.encode(prompt)
+      let loaded = try model.load(contextLength: context ?? ids.count + count)
+      let session = try Session(model: loaded)
+      let generator = Generator(session: session, tokenizer: tokenizer)
+      let result = try generator.run(
+        prompt: ids,
+        settings: .init(maximumTokens: count, sampler: try sampler, ignoresEnd: ignoreEnd)
+      ) { piece in
+        if !json { Console.output(piece) }
+      }
+      let memory = MemoryReport(model: loaded, budget: model.budget)
+      if json {
+        try Console.json(
+          Report(
+            text: result.text, promptTokens: ids.count, completionTokens: result.tokens.count,
+            stopReason: result.stopReason, prefill: result.prefill, decode: result.decode,
+            memory: memory, isa: loaded.instructionSet.rawValue))
+      } else {
+        if !result.text.hasSuffix("\n") { Console.line("") }
+        Console.message(Self.line(result, memory: memory))
+      }
+    }
+  }
+
+  private static func line(_ result: Generator.Result, memory: MemoryReport) -> String {
+    let all = [result.prefill, result.decode]
+    let requested = all.reduce(0) { $0 + $1.expertsRequested }
+    let read = all.reduce(0) { $0 + $1.expertsRead }
+    return RunReport.line(
+      phases: [
+        "prompt \(RunReport.rate(result.prefill))", "decode \(RunReport.rate(result.decode))",
+      ], expertsRead: read, expertsRequested: requested,
+      bytes: all.reduce(0) { $0 + $1.bytesRead }, stall: all.reduce(0) { $0 + $1.stallSeconds },
+      memory: memory)
+  }
+}

@@ -1,0 +1,72 @@
+public import ArgumentParser
+import CommandSupport
+import ExpertPack
+public import ExpertStore
+import ModelGraph
+
+/// Options of every command that runs the model.
+struct RunOptions: ParsableArguments {
+  @Argument(help: "The pack.", completion: .directory)
+  var pack: String
+
+  @Option(
+    help: ArgumentHelp(
+      "Most memory to use for everything, as in 8GiB. (default: 80 % of what is usable)",
+      valueName: "size"))
+  var memory: ByteSize?
+
+  @Option(help: ArgumentHelp("Threads that compute. (default: all processors)", valueName: "n"))
+  var threads: Int?
+
+  @Option(
+    name: .customLong("io-threads"),
+    help: ArgumentHelp("Threads that read experts.", valueName: "n"))
+  var ioThreads = RunOptions.defaultIOThreads
+
+  @Option(help: ArgumentHelp("Tokens of a prompt evaluated at a time.", valueName: "n"))
+  var batch = 64
+
+  @Option(
+    name: .customLong("verify-reads"),
+    help: ArgumentHelp("Check slices when read: first, always or off.", valueName: "when"))
+  var verifyReads = ReadVerification.first
+
+  /// Readers in flight: enough to keep an SSD's queue filled (16 reached 1.1 times the rate of 1
+  /// with huge-page buffers), few enough to cost nothing.
+  static let defaultIOThreads = 8
+
+  func validate() throws {
+    guard (1...64).contains(ioThreads) else {
+      throw ValidationError("--io-threads takes 1 to 64, found \(ioThreads)")
+    }
+    if let threads, !(1...256).contains(threads) {
+      throw ValidationError("--threads takes 1 to 256, found \(threads)")
+    }
+    guard (1...4096).contains(batch) else {
+      throw ValidationError("--batch takes 1 to 4096, found \(batch)")
+    }
+  }
+
+  /// Bytes that the run may take.
+  var budget: UInt64 { memory?.bytes ?? SystemMemory.defaultBudget }
+
+  /// Opens the pack and loads what stays in memory.
+  /// - Parameter contextLength: Positions that the session will have.
+  func load(contextLength: Int) throws -> Model {
+    try Model.load(
+      pack: try PackDirectory.open(pack), options: modelOptions(contextLength: contextLength))
+  }
+
+  /// These options as the model takes them.
+  func modelOptions(contextLength: Int) -> ModelOptions {
+    var options = ModelOptions(threads: threads ?? SystemMemory.processorCount)
+    options.memoryBudget = Int(clamping: budget)
+    options.contextLength = contextLength
+    options.batch = batch
+    options.readThreads = ioThreads
+    options.verification = verifyReads
+    return options
+  }
+}
+
+extension ReadVerification: ExpressibleByArgument {}
