@@ -96,51 +96,51 @@ struct SmallModel {
   func load(_ adjust: (inout ModelOptions) -> Void = { _ in }) throws -> Model {
     var options = ModelOptions(threads: 1)
     adjust(&options)
-    return try Model.load(pack: try pack().pack, options: options)
+    // The directory goes with the value that owns it; an open store needs no names any more.
+    let packed = try pack()
+    return try withExtendedLifetime(packed) {
+      try Model.load(pack: packed.pack, options: options)
+    }
   }
 
   /// Logits of a short text.
   func logits(_ tokens: [Int32] = [3, 1, 4, 1, 5, 9, 2, 6]) throws -> [Float] {
-    // The pack's directory must outlive the session, so the pack is kept here.
     let packed = try pack()
     let model = try Model.load(pack: packed.pack, options: ModelOptions(threads: 1))
     return try withExtendedLifetime(packed) { try Session(model: model).allLogits(tokens) }
   }
 
-  /// Weights of about unit gain; a fused tensor is made of the parts it stands for.
+  /// Random weights; a fused tensor is made of the parts it stands for.
   private static func weights(_ tensor: GGUFTensor) -> [UInt8] {
+    var floats: [Float] = []
     if tensor.name.contains("gate_up_exps") {
-      let (gate, up) = (
-        values(tensor.name.replacing("gate_up", with: "gate"), 32 * 24 * 6),
-        values(tensor.name.replacing("gate_up", with: "up"), 32 * 24 * 6)
-      )
       let rows = 32 * 24
-      return encode(
-        (0..<6).flatMap { expert in
-          Array(gate[expert * rows..<(expert + 1) * rows] + up[expert * rows..<(expert + 1) * rows])
-        })
-    }
-    let floats = values(tensor.name, Int(tensor.elementCount))
-    switch tensor.type {
-    case .f32: return encode(floats)
-    case .f16:
-      return floats.flatMap { value in
-        withUnsafeBytes(of: Self.half(value).littleEndian) { Array($0) }
+      let gate = values(tensor.name.replacing("gate_up", with: "gate"), rows * 6)
+      let up = values(tensor.name.replacing("gate_up", with: "up"), rows * 6)
+      for expert in 0..<6 {
+        floats += gate[expert * rows..<(expert + 1) * rows]
+        floats += up[expert * rows..<(expert + 1) * rows]
       }
-    default: return [UInt8](repeating: 0, count: Int(tensor.byteCount))
+    } else {
+      floats = values(tensor.name, Int(tensor.elementCount))
     }
+    var bytes: [UInt8] = []
+    switch tensor.type {
+    case .f32: for value in floats { bytes.appendLittleEndian(value.bitPattern) }
+    case .f16: for value in floats { bytes.appendLittleEndian(half(value)) }
+    default: bytes = [UInt8](repeating: 0, count: Int(tensor.byteCount))
+    }
+    return bytes
   }
 
   /// Values of `[-0.25, 0.25)` in steps of 1/64, which float16 holds exactly; norms around 1.
   private static func values(_ name: String, _ count: Int) -> [Float] {
-    var random = RandomBytes(seed: name.utf8.reduce(0) { $0 &* 31 &+ UInt64($1) })
+    var seed: UInt64 = 0
+    for byte in name.utf8 { seed = seed &* 31 &+ UInt64(byte) }
+    var random = RandomBytes(seed: seed)
     let offset: Float = name.contains("norm") ? 1 : name.hasSuffix("ssm_a") ? -0.5 : 0
-    return random.next(count: count).map { offset + Float(Int8(bitPattern: $0) / 8) / 64 }
-  }
-
-  private static func encode(_ values: [Float]) -> [UInt8] {
-    values.flatMap { value in
-      withUnsafeBytes(of: value.bitPattern.littleEndian) { Array($0) }
+    return random.next(count: count).map { byte in
+      offset + Float(Int8(bitPattern: byte) / 8) / 64
     }
   }
 
