@@ -3,23 +3,23 @@
 /// A pair is a token with one of its experts. Pairs are numbered expert by expert, in each by token,
 /// so that the outputs of an expert are neighbours. Made once a session; filling it allocates nothing
 /// after the first chunk of full size.
-final class Routing {
+package final class Routing {
   private let expertCount: Int
   private let usedCount: Int
   /// Expert of every token and rank, `[tokens, top-k]`, best first.
-  private(set) var chosen: [Int32]
+  package private(set) var chosen: [Int32]
   /// Pair of every token and rank, `[tokens, top-k]`.
-  private(set) var pairs: [Int32]
+  package private(set) var pairs: [Int32]
   /// Token of every pair.
-  private(set) var tokens: [Int32]
+  package private(set) var tokens: [Int32]
   /// Distinct experts, ascending.
-  private(set) var experts: [Int32] = []
+  package private(set) var experts: [Int32] = []
   /// First pair of every distinct expert, and the number of pairs at the end.
-  private(set) var starts: [Int32] = []
+  package private(set) var starts: [Int32] = []
   /// Pairs of every expert so far, by id.
   private var fill: [Int32]
 
-  init(config: ModelConfig, batch: Int) {
+  package init(config: ModelConfig, batch: Int) {
     expertCount = config.experts.count
     usedCount = config.experts.usedCount
     chosen = [Int32](repeating: 0, count: batch * config.experts.usedCount)
@@ -34,7 +34,7 @@ final class Routing {
   ///
   /// `probabilities` are `[experts]`; `weights`, `[top-k]`, get the picks' shares of their sum. False
   /// when the probabilities are no numbers.
-  func choose(
+  package func choose(
     token: Int, probabilities: UnsafePointer<Float>, weights: UnsafeMutablePointer<Float>
   ) -> Bool {
     let first = token * usedCount
@@ -62,7 +62,7 @@ final class Routing {
   }
 
   /// Groups the picks of the first `tokenCount` tokens by expert.
-  func group(tokenCount: Int) {
+  package func group(tokenCount: Int) {
     let count = tokenCount * usedCount
     for expert in 0..<expertCount { fill[expert] = 0 }
     for index in 0..<count { fill[Int(chosen[index])] += 1 }
