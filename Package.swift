@@ -118,6 +118,12 @@ let package = Package(
         "Kernels", "ModelGraph",
       ], swiftSettings: common),
     .testTarget(
+      name: "GoldenTests",
+      dependencies: [
+        "TestSupport", "GGUF", "ExpertPack", "Packer", "Kernels", "ModelGraph", "Tokenizers",
+        "Generation",
+      ], swiftSettings: common),
+    .testTarget(
       name: "PackerTests",
       dependencies: ["TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer"],
       swiftSettings: common),

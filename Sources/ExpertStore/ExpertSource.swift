@@ -26,8 +26,12 @@ public struct ExpertSource: Sendable {
   }
 
   /// Describes an opened pack.
-  public init(pack: PackDirectory) {
-    let layers = pack.expertLayers
+  /// - Parameters:
+  ///   - pack: The pack; kept for its placements.
+  ///   - layerCount: Layers to serve, from the first; nil for all. Blocks behind the decoder layers
+  ///     predict further tokens and would only claim slots.
+  public init(pack: PackDirectory, layerCount: Int? = nil) {
+    let layers = pack.expertLayers.filter { $0.layer < layerCount ?? Int.max }
     var counts = [Int](repeating: 0, count: (layers.map(\.layer).max() ?? -1) + 1)
     for layer in layers { counts[layer.layer] = layer.expertCount }
     self.init(

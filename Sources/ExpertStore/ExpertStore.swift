@@ -102,12 +102,14 @@ public struct LoadedExpert {
   /// Compute slices of the expert: 1, 2 or 4.
   public var sliceCount: Int { slices.count }
 
-  /// Whether every slice has landed, so that ``slice(_:)`` does not wait.
-  public var isComplete: Bool {
+  /// All slices when every one has landed, so that they can be computed together; nil while one is
+  /// on its way or cannot be served, which ``slice(_:)`` then waits for or reports.
+  public var completeSlices: [ExpertSlice]? {
     let all = slices.reduce(0) { $0 | $1.reads }
-    return core.table.withLock { table in
+    let isComplete = core.table.withLock { table in
       table.slots[slot].failure == nil && table.slots[slot].landed & all == all
     }
+    return isComplete ? slices : nil
   }
 
   /// Slice `index`, after waiting for its reads.

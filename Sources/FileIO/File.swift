@@ -24,9 +24,15 @@ public final class File: Sendable {
 
   deinit { try? descriptor.close() }
 
-  /// Opens an existing file for reading through the page cache.
+  /// Opens an existing regular file for reading through the page cache.
+  ///
+  /// A directory, pipe or device is an error; opening never waits for one.
   public static func reading(_ path: String) throws(FileIOError) -> File {
-    File(path: path, descriptor: try open(path, .readOnly, []), isDirect: false)
+    let file = File(path: path, descriptor: try open(path, .readOnly, .nonBlocking), isDirect: false)
+    guard cp_is_regular_file(file.descriptor.rawValue) else {
+      throw FileIOError(.system, path: path, message: "is not a regular file, expected one")
+    }
+    return file
   }
 
   /// Opens `path` for reading through the page cache, or returns nil when there is no such file.
@@ -50,11 +56,9 @@ public final class File: Sendable {
   }
 
   /// Creates `path`, or empties it, for writing and reading.
-  /// - Parameter exclusive: When true, an existing file is an error (`.alreadyExists`).
-  public static func creating(_ path: String, exclusive: Bool = false) throws(FileIOError) -> File {
-    let options: FileDescriptor.OpenOptions =
-      exclusive ? [.create, .exclusiveCreate] : [.create, .truncate]
-    return File(path: path, descriptor: try open(path, .readWrite, options), isDirect: false)
+  public static func creating(_ path: String) throws(FileIOError) -> File {
+    let descriptor = try open(path, .readWrite, [.create, .truncate])
+    return File(path: path, descriptor: descriptor, isDirect: false)
   }
 
   private static func open(
@@ -115,6 +119,26 @@ public final class File: Sendable {
       try result.withUnsafeMutableBytes { try readExactly(into: $0, at: offset) }
     }
     return result
+  }
+
+  /// Everything that can be read from `path`, a file or a pipe, front to back.
+  ///
+  /// More than `limit` bytes are an error.
+  public static func contents(_ path: String, atMost limit: Int) throws(FileIOError) -> [UInt8] {
+    let file = File(path: path, descriptor: try open(path, .readOnly, []), isDirect: false)
+    var result: [UInt8] = []
+    var piece = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let count = try file.perform("read") {
+        try piece.withUnsafeMutableBytes { try file.descriptor.read(into: $0) }
+      }
+      if count == 0 { return result }
+      result.append(contentsOf: piece[..<count])
+      guard result.count <= limit else {
+        throw FileIOError(
+          .system, path: path, message: "expected at most \(limit) bytes, found more")
+      }
+    }
   }
 
   /// Writes all of `bytes` at `offset`.

@@ -61,7 +61,7 @@ public struct Generator {
     guard !prompt.isEmpty else {
       throw GenerationError(.invalidSetting, "the prompt has no tokens, expected at least one")
     }
-    let store = session.model.experts
+    let store = session.model.store
     var sampler = Sampler(settings.sampler)
     var decoder = IncrementalDecoder(vocabulary: tokenizer.vocabulary)
     let ends = tokenizer.vocabulary.endOfGenerationIDs
@@ -74,14 +74,18 @@ public struct Generator {
     }
 
     let prefillClock = PhaseClock(store: store)
-    try session.evaluate(prompt, logits: settings.maximumTokens > 0 ? .last : .none)
+    var next: Int32 = -1
+    let receive = { (_: Int, logits: UnsafeBufferPointer<Float>) in
+      next = try sampler.sample(logits.span)
+    }
+    try session.evaluate(
+      prompt, logits: settings.maximumTokens > 0 ? .last : .none, receive: receive)
     let prefill = prefillClock.report(tokens: prompt.count)
 
     let decodeClock = PhaseClock(store: store)
     var reason = StopReason.length
     var evaluated = 0
     while tokens.count < settings.maximumTokens {
-      let next = try sampler.sample(session.lastLogits)
       if !settings.ignoresEnd, ends.contains(next) {
         reason = .endOfText
         break
@@ -93,7 +97,7 @@ public struct Generator {
         reason = .contextFull
         break
       }
-      try session.evaluate([next], logits: .last)
+      try session.evaluate([next], logits: .last, receive: receive)
       evaluated += 1
     }
     try emit(decoder.finish())

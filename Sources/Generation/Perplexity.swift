@@ -47,7 +47,7 @@ public struct Perplexity: Sendable {
     }
     let windows = text.count / context
     let first = context / 2
-    let clock = PhaseClock(store: session.model.experts)
+    let clock = PhaseClock(store: session.model.store)
     var sum = 0.0
     var squares = 0.0
     var count = 0
@@ -55,9 +55,9 @@ public struct Perplexity: Sendable {
       var ids = Array(text[window * context..<(window + 1) * context])
       if let bos { ids[0] = bos }
       session.reset()
-      try session.evaluate(ids) { position, logits in
+      try session.evaluate(ids, logits: .all) { position, logits in
         guard position >= first, position + 1 < context else { return }
-        let loss = Self.negativeLogLikelihood(logits, of: ids[position + 1])
+        let loss = Self.negativeLogLikelihood(logits.span, of: ids[position + 1])
         sum += loss
         squares += loss * loss
         count += 1

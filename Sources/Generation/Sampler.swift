@@ -11,6 +11,11 @@ public struct Sampler: Sendable {
   private let minLogit: Float
   /// The tokens that are still in the running.
   private var candidates: [Candidate] = []
+  /// Those of them about where a filter cuts.
+  private var edge: [Candidate] = []
+  /// Sums of weights by distance from the best logit.
+  private var bins = [Double](repeating: 0, count: binCount)
+  private static let binCount = 2048
 
   struct Candidate {
     var logit: Float
@@ -36,16 +41,18 @@ public struct Sampler: Sendable {
   ///
   /// - Parameter logits: One logit a token, by id. -infinity rules a token out.
   /// - Returns: The token's id. Among equal logits the lowest id counts as the most probable.
-  /// - Complexity: O(n); plus O(k log k) for the k tokens that top-k or top-p leave.
-  ///
-  /// Throws `.invalidLogits` when a logit is NaN or +infinity, naming the token, and when no token
-  /// is left to choose.
+  /// - Throws: `.invalidLogits` when a logit is NaN or +infinity, naming the token, and when no
+  ///   token is left to choose.
+  /// - Complexity: O(n), as long as logits are not all but equal.
   public mutating func sample(_ logits: Span<Float>) throws(GenerationError) -> Int32 {
     let best = try Self.mostProbable(logits)
     guard settings.temperature > 0 else { return best.id }
-    keepTopK(logits, best)
-    keepTopP(best)
-    keepMinP(best)
+    fillCandidates(logits, best)
+    if settings.topP < 1 { keepMostProbable(best, .probability(Double(settings.topP))) }
+    if settings.minP > 0 {
+      let floor = best.logit + minLogit
+      candidates.removeAll { $0.logit < floor && $0.id != best.id }
+    }
     return draw(best)
   }
 
@@ -74,85 +81,91 @@ public struct Sampler: Sendable {
     return best
   }
 
-  /// Fills `candidates` with the top-k tokens, most probable first, or with all by id when that is
-  /// all of them.
-  private mutating func keepTopK(_ logits: Span<Float>, _ best: Candidate) {
+  /// All tokens that are not ruled out, or the top-k of them, by id.
+  private mutating func fillCandidates(_ logits: Span<Float>, _ best: Candidate) {
     candidates.removeAll(keepingCapacity: true)
-    guard settings.topK > 0, settings.topK < logits.count else {
+    let topK = settings.topK
+    guard topK > 0, topK < logits.count else {
       candidates.reserveCapacity(logits.count)
       for index in logits.indices where logits[index] > -.infinity {
-        candidates.append(
-          Candidate(logit: logits[index], id: Int32(truncatingIfNeeded: index)))
+        candidates.append(Candidate(logit: logits[index], id: Int32(truncatingIfNeeded: index)))
       }
       return
     }
-    // A heap of the k best so far, the worst of them on top: most tokens cost one comparison.
-    for index in logits.indices {
-      let logit = logits[index]
-      let candidate = Candidate(logit: logit, id: Int32(truncatingIfNeeded: index))
-      if candidates.count < settings.topK {
-        guard logit > -.infinity else { continue }
-        candidates.append(candidate)
-        if candidates.count == settings.topK { candidates.heapifyWorstFirst() }
-      } else if logit > candidates[0].logit {
-        candidates[0] = candidate
-        candidates.siftDownWorstFirst(from: 0)
-      }
+    // Whenever this many have gathered, the k best of them set a floor for the rest.
+    let limit = topK < logits.count / 4 ? 2 * topK + 2048 : logits.count
+    candidates.reserveCapacity(limit)
+    var floor = -Float.infinity
+    for index in logits.indices where logits[index] > floor {
+      candidates.append(Candidate(logit: logits[index], id: Int32(truncatingIfNeeded: index)))
+      guard candidates.count == limit else { continue }
+      keepMostProbable(best, .count(topK))
+      floor = candidates.reduce(best.logit) { min($0, $1.logit) }
     }
-    candidates.sort { $0.precedes($1) }
+    if candidates.count > topK { keepMostProbable(best, .count(topK)) }
   }
 
-  /// Keeps the shortest run of most probable tokens whose probabilities reach top-p.
-  private mutating func keepTopP(_ best: Candidate) {
-    guard settings.topP < 1 else { return }
-    var total = 0.0
-    for candidate in candidates { total += weight(candidate, best, temperature: 1) }
-    let goal = total * Double(settings.topP)
-    sortMostProbable(reaching: goal, best)
+  /// What the most probable candidates are to reach together.
+  private enum Goal {
+    case count(Int)
+    /// A share of the probability of all candidates.
+    case probability(Double)
+  }
+
+  /// Keeps the fewest most probable candidates that reach `goal`, in order of id.
+  ///
+  /// Only those about where the goal is reached are sorted: sorting a whole vocabulary would take
+  /// tens of milliseconds. The rest is summed in bins by distance from the best logit.
+  private mutating func keepMostProbable(_ best: Candidate, _ goal: Goal) {
+    for bin in bins.indices { bins[bin] = 0 }
+    let target: Double
+    switch goal {
+    case .count(let count):
+      for candidate in candidates { bins[Self.bin(candidate, best)] += 1 }
+      target = Double(count)
+    case .probability(let share):
+      for candidate in candidates {
+        bins[Self.bin(candidate, best)] += Self.weight(candidate, best, temperature: 1)
+      }
+      target = bins.reduce(0, +) * share
+    }
     var sum = 0.0
-    for index in candidates.indices {
-      sum += weight(candidates[index], best, temperature: 1)
-      if sum >= goal {
-        candidates.removeSubrange((index + 1)...)
-        return
+    var edgeBin = 0
+    // All bins together reach the target, so that the last one needs no looking at.
+    while edgeBin < bins.count - 1, sum + bins[edgeBin] < target {
+      sum += bins[edgeBin]
+      edgeBin += 1
+    }
+    edge.removeAll(keepingCapacity: true)
+    for candidate in candidates where Self.bin(candidate, best) == edgeBin {
+      edge.append(candidate)
+    }
+    edge.sort { $0.precedes($1) }
+    var last = best
+    for candidate in edge where sum < target {
+      last = candidate
+      switch goal {
+      case .count: sum += 1
+      case .probability: sum += Self.weight(candidate, best, temperature: 1)
       }
     }
+    candidates.removeAll { last.precedes($0) }
   }
 
-  /// Drops tokens that are not among the most probable ones with a weight of `goal` together, and
-  /// sorts the rest. Sorting a whole vocabulary for a handful of tokens would take most of the time.
-  private mutating func sortMostProbable(reaching goal: Double, _ best: Candidate) {
-    var depth: Float = 4
-    while candidates.count > 256, depth < 1000 {
-      let floor = best.logit - depth
-      var sum = 0.0
-      for candidate in candidates where candidate.logit >= floor {
-        sum += weight(candidate, best, temperature: 1)
-      }
-      if sum >= goal {
-        candidates.removeAll { $0.logit < floor }
-        break
-      }
-      depth *= 2
-    }
-    candidates.sort { $0.precedes($1) }
-  }
-
-  /// Keeps tokens with at least min-p of the best one's probability.
-  private mutating func keepMinP(_ best: Candidate) {
-    guard settings.minP > 0 else { return }
-    let floor = best.logit + minLogit
-    candidates.removeAll { $0.logit < floor && $0.id != best.id }
+  /// The bin of a candidate: a 32nd of a natural logarithm wide, the last one open.
+  @inline(__always)
+  private static func bin(_ candidate: Candidate, _ best: Candidate) -> Int {
+    Int(min((Double(best.logit) - Double(candidate.logit)) * 32, Double(binCount - 1)))
   }
 
   /// One of the candidates, by its probability at the temperature.
   private mutating func draw(_ best: Candidate) -> Int32 {
     let temperature = Double(settings.temperature)
     var total = 0.0
-    for candidate in candidates { total += weight(candidate, best, temperature: temperature) }
+    for candidate in candidates { total += Self.weight(candidate, best, temperature: temperature) }
     var rest = random.nextUnit() * total
     for candidate in candidates {
-      rest -= weight(candidate, best, temperature: temperature)
+      rest -= Self.weight(candidate, best, temperature: temperature)
       if rest < 0 { return candidate.id }
     }
     // Rounding may leave a remainder; it belongs to nobody in particular.
@@ -161,30 +174,9 @@ public struct Sampler: Sendable {
 
   /// A token's probability relative to the best one's.
   @inline(__always)
-  private func weight(
+  private static func weight(
     _ candidate: Candidate, _ best: Candidate, temperature: Double
   ) -> Double {
     PortableExponential.exp((Double(candidate.logit) - Double(best.logit)) / temperature)
-  }
-}
-
-/// A binary heap with the least probable candidate on top.
-extension [Sampler.Candidate] {
-  fileprivate mutating func heapifyWorstFirst() {
-    for index in stride(from: count / 2 - 1, through: 0, by: -1) { siftDownWorstFirst(from: index) }
-  }
-
-  fileprivate mutating func siftDownWorstFirst(from start: Int) {
-    var index = start
-    let candidate = self[start]
-    while true {
-      var child = 2 * index + 1
-      guard child < count else { break }
-      if child + 1 < count, self[child].precedes(self[child + 1]) { child += 1 }
-      guard candidate.precedes(self[child]) else { break }
-      self[index] = self[child]
-      index = child
-    }
-    self[index] = candidate
   }
 }

@@ -10,8 +10,10 @@ public struct IncrementalDecoder: Sendable {
   private var pending: [UInt8] = []
 
   /// A decoder at the start of a text.
-  /// - Parameter rendersControlTokens: Whether control tokens appear as their literal text; they
-  ///   have no text otherwise.
+  /// - Parameters:
+  ///   - vocabulary: What ids stand for.
+  ///   - rendersControlTokens: Whether control tokens appear as their literal text; they have no
+  ///     text otherwise.
   public init(vocabulary: Vocabulary, rendersControlTokens: Bool = false) {
     self.vocabulary = vocabulary
     self.rendersControlTokens = rendersControlTokens

@@ -3,6 +3,10 @@
 /// The patterns follow llama.cpp, whose ids a GGUF's vocabulary is made for, in two points where
 /// it differs from the tokenizers the models were published with: contractions fold ASCII letters
 /// alone, and case in the `gpt-4o` pattern is that of ASCII letters.
+///
+/// Categories of characters are those of the system's PCRE2: 10.42 knows Unicode 14, and some 5,000
+/// characters assigned later (CJK extensions H and I most of all) are to it neither letters, marks
+/// nor digits, so that words around them may be cut otherwise than by a newer one.
 public struct PreTokenizer: Sendable, Equatable {
   /// Values of `tokenizer.ggml.pre` that this row stands for.
   public let names: [String]

@@ -27,7 +27,9 @@ struct TokenTable: Sendable {
   }
 
   /// Appends the next token.
-  /// - Parameter isSearchable: Whether ``id(of:)`` finds it.
+  /// - Parameters:
+  ///   - token: Its bytes.
+  ///   - isSearchable: Whether ``id(of:)`` finds it.
   /// - Returns: The token with the same bytes that is searchable already, if any.
   mutating func append(_ token: [UInt8], isSearchable: Bool) -> Int32? {
     let id = Int32(count)

@@ -27,11 +27,11 @@ public final class Tokenizer: Sendable {
   ///   - parseSpecial: Whether the text of control tokens (`<|im_start|>`) becomes those tokens.
   ///     User-defined tokens are parsed in either case.
   ///   - addBOS: Whether to start with the BOS token; by default what the vocabulary says.
-  /// - Returns: Token ids. O(n log n) in the bytes of the longest word, O(n) in the text.
-  ///
-  /// Throws `.missingByteToken` when the vocabulary cannot express a byte of the text,
-  /// `.invalidVocabulary` when BOS is asked for and the vocabulary has none, `.textTooLong` from
-  /// 2 GiB.
+  /// - Returns: Token ids.
+  /// - Throws: `.missingByteToken` when the vocabulary cannot express a byte of the text,
+  ///   `.invalidVocabulary` when BOS is asked for and the vocabulary has none, `.textTooLong` from
+  ///   2 GiB.
+  /// - Complexity: O(n) in the text, O(n log n) in the longest word.
   public func encode(
     _ text: String, parseSpecial: Bool = true, addBOS: Bool? = nil
   ) throws(TokenizerError) -> [Int32] {

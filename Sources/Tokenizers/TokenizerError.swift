@@ -16,14 +16,17 @@ public struct TokenizerError: Error, Sendable, Equatable, CustomStringConvertibl
     case patternFailure
   }
 
+  /// The kind of failure.
   public let code: Code
   /// What was found, what was expected, and the next step if there is one.
   public let message: String
 
+  /// An error of this kind with this message.
   public init(_ code: Code, _ message: String) {
     self.code = code
     self.message = message
   }
 
+  /// The message.
   public var description: String { message }
 }

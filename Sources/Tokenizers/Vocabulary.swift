@@ -52,9 +52,9 @@ public struct Vocabulary: Sendable {
   ///   - eosID: The token that ends a text.
   ///   - endIDs: Further tokens that end generation, such as end of turn.
   ///   - addsBOS: Whether texts start with BOS; by default what is usual for the pre-tokenizer.
-  ///
-  /// Throws `.unsupported` for an unknown pre-tokenizer and `.invalidVocabulary` for tokens, types,
-  /// merges and ids that contradict each other. O(bytes of all strings).
+  /// - Throws: `.unsupported` for an unknown pre-tokenizer and `.invalidVocabulary` for tokens,
+  ///   types, merges and ids that contradict each other.
+  /// - Complexity: O(bytes of all strings).
   public init(
     tokens: [String], types: [Int32]?, merges: [String], preTokenizer: String,
     bosID: Int32? = nil, eosID: Int32? = nil, endIDs: [Int32] = [], addsBOS: Bool? = nil
@@ -142,7 +142,8 @@ public struct Vocabulary: Sendable {
       if let earlier {
         throw TokenizerError(
           .invalidVocabulary,
-          "tokens \(earlier) and \(id) are both \(token.quotedForMessage), expected every token once"
+          "tokens \(earlier) and \(id) are both \(token.quotedForMessage), "
+            + "expected every token once"
         )
       }
     }

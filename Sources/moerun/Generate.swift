@@ -1,3 +1,4 @@
+import Kernels
 import ArgumentParser
 import CommandSupport
 import Generation
@@ -14,12 +15,14 @@ struct Generate: ParsableCommand {
         moerun generate model.moepack -p "Once upon a time" -n 100 --temperature 0.7
       """)
 
-  @OptionGroup var model: ModelOptions
+  @OptionGroup var model: RunOptions
 
   @Option(name: .shortAndLong, help: "The text to continue; special tokens in it count as such.")
   var prompt: String
 
-  @Option(name: .short, help: ArgumentHelp("Most tokens to generate.", valueName: "n"))
+  @Option(
+    name: [.customShort("n"), .customLong("max-tokens")],
+    help: ArgumentHelp("Most tokens to generate.", valueName: "n"))
   var count = 128
 
   @Option(help: "0 for the most probable token always, higher for more variety.")
@@ -100,7 +103,7 @@ struct Generate: ParsableCommand {
           Report(
             text: result.text, promptTokens: ids.count, completionTokens: result.tokens.count,
             stopReason: result.stopReason, prefill: result.prefill, decode: result.decode,
-            memory: memory, isa: loaded.kernels.instructionSet.rawValue))
+            memory: memory, isa: loaded.instructionSet.rawValue))
       } else {
         if !result.text.hasSuffix("\n") { Console.line("") }
         Console.message(Self.line(result, memory: memory))

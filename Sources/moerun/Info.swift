@@ -1,66 +1,135 @@
+import Tensors
+import GGUF
 import ArgumentParser
 import CommandSupport
 import ExpertPack
 import Kernels
 import ModelGraph
-import Tokenizers
 
 struct Info: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Show a pack's model, its sizes, and how it would use the memory.")
+    abstract: "Show a pack's model, and how it would use the memory.")
 
-  @OptionGroup var model: ModelOptions
+  @OptionGroup var model: RunOptions
 
-  @Option(help: "Positions to plan for. (default: 4096, or what the model has)")
-  var context: Int?
+  @Option(help: "Positions to plan for, at most what the model was made for.")
+  var context = 4096
 
   @Flag(help: "Print JSON.")
   var json = false
 
-  private struct Report: Encodable {
-    let architecture: String
-    let kind: String
-    let layers: Int
-    let fullAttentionLayers: Int
-    let hiddenSize: Int
-    let vocabularySize: Int
-    let contextLength: Int
-    let experts: Int
-    let expertsUsed: Int
-    let expertSlotBytes: Int
-    let expertBytes: UInt64
-    let residentBytes: Int
-    let plan: MemoryPlan
-    let isa: String
-    let threads: Int
+  func validate() throws {
+    guard (1...16_777_216).contains(context) else {
+      throw ValidationError("--context takes 1 to 16777216, found \(context)")
+    }
   }
 
   func run() throws {
     try runCommand("moerun") {
       let pack = try PackDirectory.open(model.pack)
-      let config = try ModelConfig(metadata: pack.source.metadata)
-      let positions = context ?? min(4096, config.contextLength)
-      let plan = try Model.memoryPlan(
-        pack: pack, config: config, budget: model.budget, contextLength: positions,
-        batch: model.batch)
-      let report = Report(
-        architecture: config.architecture, kind: pack.manifest.kind.rawValue,
-        layers: config.mixers.count,
-        fullAttentionLayers: config.mixers.count { $0 == .fullAttention },
-        hiddenSize: config.hiddenSize, vocabularySize: config.vocabularySize,
-        contextLength: config.contextLength, experts: config.experts.count,
-        expertsUsed: config.experts.usedCount, expertSlotBytes: pack.maximumSlotBytes,
-        expertBytes: pack.files.reduce(0) { $0 + $1.byteCount },
-        residentBytes: pack.residentByteCount, plan: plan,
-        isa: try InstructionSet.chosen().rawValue,
-        threads: model.threads ?? SystemMemory.processorCount)
-      if json { try Console.json(report) } else { Console.line(Self.text(report, model.pack)) }
+      let config = try ModelConfig(pack: pack)
+      let options = model.modelOptions(contextLength: context)
+      let plan = try MemoryPlan(pack: pack, config: config, options: options)
+      let report = InfoReport(
+        pack: pack, config: config, plan: plan, threads: options.threads,
+        isa: try InstructionSet.detected().rawValue)
+      if json { try Console.json(report) } else { Console.line(report.text) }
     }
   }
+}
 
-  private static func text(_ report: Report, _ path: String) -> String {
-    var table = TextTable(["\(path)", ""], right: [])
-    table.add(["architecture", "\(report.architecture), \(report.kind)"])
-    return table.text
+/// What `info` says.
+private struct InfoReport: Encodable {
+  struct Memory: Encodable {
+    let budgetBytes: Int?
+    let residentBytes: Int
+    let tableBytes: Int
+    let kvCacheBytes: Int
+    let stateBytes: Int
+    let scratchBytes: Int
+    let processBytes: Int
+    let slotBytes: Int
+    let slots: Int
+    let contextTokens: Int
+  }
+
+  let pack: String
+  let kind: String
+  let name: String?
+  let architecture: String
+  let layers: Int
+  let fullAttentionLayers: Int
+  let hiddenSize: Int
+  let vocabularySize: Int
+  let contextTokens: Int
+  let expertsPerLayer: Int
+  let expertsUsed: Int
+  let experts: Int
+  let computeSlices: [Int]
+  let expertTypes: [String]
+  let memory: Memory
+  let isa: String
+  let threads: Int
+
+  init(
+    pack: PackDirectory, config: ModelConfig, plan: MemoryPlan, threads: Int, isa: String
+  ) {
+    self.pack = pack.path
+    kind = pack.manifest.kind.rawValue
+    name = (try? pack.source.metadata.optionalString("general.name")) ?? nil
+    architecture = config.architecture
+    layers = config.layerCount
+    fullAttentionLayers = config.attentionLayerCount
+    hiddenSize = config.hiddenSize
+    vocabularySize = config.vocabularySize
+    contextTokens = config.contextLength
+    expertsPerLayer = config.experts.count
+    expertsUsed = config.experts.usedCount
+    experts = plan.demand.expertCount
+    let geometries = pack.expertLayers.map(\.geometry)
+    computeSlices = Set(geometries.map(\.computeSlices)).sorted()
+    expertTypes = Set(
+      geometries.map { $0.components.map(\.type.name).joined(separator: "/") }
+    ).sorted()
+    memory = Memory(
+      budgetBytes: plan.budget, residentBytes: plan.demand.residentBytes,
+      tableBytes: plan.demand.tableBytes, kvCacheBytes: plan.cacheBytes,
+      stateBytes: plan.stateBytes, scratchBytes: plan.scratchBytes,
+      processBytes: MemoryPlan.processAllowance, slotBytes: plan.demand.slotBytes,
+      slots: plan.slotCount, contextTokens: plan.contextLength)
+    self.isa = isa
+    self.threads = threads
+  }
+
+  var text: String {
+    func size(_ bytes: Int) -> String { ByteSize.text(UInt64(max(0, bytes))) }
+    let share = decimal(Double(memory.slots) / Double(max(experts, 1)) * 100, 0)
+    let slices = computeSlices.map(String.init).joined(separator: ", ")
+    let rows: [(String, String)] = [
+      ("pack", "\(pack) (\(kind == PackKind.packed.rawValue ? "packed" : "in place"))"),
+      ("model", "\(name.map { "\($0), " } ?? "")\(architecture)"),
+      ("layers", "\(layers), of which \(fullAttentionLayers) with full attention"),
+      ("hidden size", "\(hiddenSize), vocabulary \(vocabularySize), context \(contextTokens)"),
+      ("experts", "\(expertsPerLayer) a layer, \(expertsUsed) used a token, \(experts) in all"),
+      ("expert types", "\(expertTypes.joined(separator: ", ")) (gate/up/down)"),
+      ("compute slices", slices),
+      ("runs with", "\(isa), \(threads) compute threads"),
+      ("", ""),
+      ("memory budget", memory.budgetBytes.map { size($0) } ?? "none"),
+      ("  resident", size(memory.residentBytes)),
+      ("  KV cache", "\(size(memory.kvCacheBytes)) for \(memory.contextTokens) tokens"),
+      ("  state, buffers", size(memory.stateBytes + memory.scratchBytes)),
+      ("  tables, process", size(memory.tableBytes + memory.processBytes)),
+      (
+        "  expert slots",
+        "\(memory.slots) of \(size(memory.slotBytes)), \(size(memory.slots * memory.slotBytes)): "
+          + "\(share) % of all experts"
+      ),
+    ]
+    let width = rows.map(\.0.count).max() ?? 0
+    return rows.map { label, value in
+      let padding = String(repeating: " ", count: width - label.count)
+      return value.isEmpty ? "" : "\(label)\(padding)  \(value)"
+    }.joined(separator: "\n")
   }
 }

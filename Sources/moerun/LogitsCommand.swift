@@ -20,7 +20,7 @@ struct LogitsCommand: ParsableCommand {
       another engine.
       """)
 
-  @OptionGroup var model: ModelOptions
+  @OptionGroup var model: RunOptions
 
   @Option(help: "A file with a JSON array of token ids.", completion: .file(extensions: ["json"]))
   var tokens: String
@@ -37,21 +37,22 @@ struct LogitsCommand: ParsableCommand {
       let loaded = try model.load(contextLength: ids.count)
       let session = try Session(model: loaded)
       let recorder = try blocks.map { try BlockRecorder(directory: $0) }
-      if let recorder { session.observer = { recorder.record($0, $1, $2, $3) } }
+      if let recorder {
+        session.observer = { name, _, values, _ in recorder.record(name, values) }
+      }
       let vocabulary = loaded.config.vocabularySize
       let partial = output + ".partial"
       let file = try File.creating(partial)
       let clock = ContinuousClock.now
-      try session.evaluate(ids) { position, logits in
-        let offset = UInt64(position) * UInt64(vocabulary) * 4
-        try logits.withUnsafeBytes { try file.write($0, at: offset) }
+      try session.evaluate(ids, logits: .all) { index, logits in
+        try file.write(UnsafeRawBufferPointer(logits), at: UInt64(index) * UInt64(vocabulary) * 4)
       }
       try file.synchronize()
       try AtomicFile.rename(partial, to: output)
       try recorder?.finish()
       let report = PhaseReport(
         tokens: ids.count, seconds: (ContinuousClock.now - clock).inSeconds,
-        store: loaded.experts.statistics)
+        store: loaded.store.statistics)
       Console.message(
         RunReport.line(
           phases: ["prompt \(RunReport.rate(report))"], expertsRead: report.expertsRead,
@@ -87,10 +88,8 @@ final class BlockRecorder {
     }
   }
 
-  func record(
-    _ name: String, _ layer: Int?, _ block: UnsafeBufferPointer<Float>, _ shape: [Int]
-  ) {
-    values[layer.map { "\(name)-\($0)" } ?? name, default: []].append(contentsOf: block)
+  func record(_ name: String, _ block: UnsafeBufferPointer<Float>) {
+    values[name, default: []].append(contentsOf: block)
   }
 
   /// Writes the files.

@@ -1,3 +1,4 @@
+import Kernels
 import ArgumentParser
 import CommandSupport
 import Generation
@@ -13,7 +14,7 @@ struct PerplexityCommand: ParsableCommand {
       scored and a last partial window dropped, as llama.cpp does.
       """)
 
-  @OptionGroup var model: ModelOptions
+  @OptionGroup var model: RunOptions
 
   @Option(name: .shortAndLong, help: "The file with the text.", completion: .file())
   var file: String
@@ -44,7 +45,8 @@ struct PerplexityCommand: ParsableCommand {
   func run() throws {
     try runCommand("moerun") {
       let tokenizer = try Tokenizer(packAt: model.pack)
-      let ids = try tokenizer.encode(try TextInput.bytes(file), addBOS: false)
+      let ids = try tokenizer.encode(
+        bytes: try TextInput.bytes(file), addBOS: false)
       let loaded = try model.load(contextLength: context)
       let line = ProgressLine("window")
       defer { line.clear() }
@@ -62,7 +64,7 @@ struct PerplexityCommand: ParsableCommand {
           Report(
             perplexity: result.perplexity, standardError: result.standardError,
             tokens: result.tokens, context: context, windows: result.windows,
-            prefill: result.report, memory: memory, isa: loaded.kernels.instructionSet.rawValue))
+            prefill: result.report, memory: memory, isa: loaded.instructionSet.rawValue))
         return
       }
       Console.line(

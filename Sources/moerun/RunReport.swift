@@ -1,3 +1,4 @@
+import ExpertStore
 import CommandSupport
 import Generation
 import ModelGraph
@@ -13,9 +14,9 @@ struct MemoryReport: Encodable {
   init(model: Model, budget: UInt64) {
     peakBytes = SystemMemory.peak
     budgetBytes = budget
-    residentBytes = model.residentByteCount
-    expertSlotBytes = model.experts.memoryByteCount
-    expertSlots = model.experts.slotCount
+    residentBytes = model.plan.demand.residentBytes
+    expertSlotBytes = model.store.memoryByteCount
+    expertSlots = model.store.slotCount
   }
 }
 

@@ -29,7 +29,7 @@ struct Tokenize: ParsableCommand {
     try runCommand("moerun") {
       let tokenizer = try Tokenizer(packAt: pack)
       let bytes = try file.map { try TextInput.bytes($0) } ?? Array((prompt ?? "").utf8)
-      let ids = try tokenizer.encode(bytes, parseSpecial: !noSpecial)
+      let ids = try tokenizer.encode(bytes: bytes, parseSpecial: !noSpecial)
       Console.line("[" + ids.map(String.init).joined(separator: ", ") + "]")
     }
   }

@@ -83,7 +83,7 @@ import Testing
     let logits = (0..<20).map { Float($0 * 7 % 20) / 4 }
     var sampler = Sampler(try SamplerSettings(temperature: 1, topP: 0.99, seed: 42))
     let tokens = try (0..<12).map { _ in try sampler.sample(logits.span) }
-    #expect(tokens == [17, 14, 5, 13, 4, 2, 5, 19, 2, 8, 5, 14])
+    #expect(tokens == [5, 11, 16, 17, 19, 17, 17, 17, 17, 14, 16, 8])
   }
 
   @Test(
@@ -91,6 +91,7 @@ import Testing
     arguments: [
       (0, 1, 0), (5, 1, 0), (0, 0.7, 0), (0, 1, 0.2), (40, 0.9, 0.05), (10, 0.5, 0.3),
       (0, 0.9, 0.1), (1000, 0.999, 0), (7, 1, 1), (59, 0.95, 0), (60, 0.95, 0),
+      (15, 0.9, 0),
     ] as [(Int, Float, Float)])
   func filters(topK: Int, topP: Float, minP: Float) throws {
     let logits = randomLogits(60, seed: 3)
@@ -117,6 +118,13 @@ import Testing
       // Five standard deviations of a frequency are at most 5 * sqrt(0.25 / 40000).
       #expect(abs(Double(count) / Double(draws) - weight / total) < 0.0125)
     }
+  }
+
+  @Test("equal logits are kept in order of id", arguments: [1, 3, 5000, 9999])
+  func equalLogits(topK: Int) throws {
+    let logits = [Float](repeating: 1, count: 10_000)
+    var sampler = Sampler(try SamplerSettings(temperature: 1, topK: topK, topP: 1, minP: 0))
+    for _ in 0..<5 { #expect(try sampler.sample(logits.span) < topK) }
   }
 
   @Test("a large vocabulary is filtered as by sorting it", arguments: [0, 50])

@@ -11,6 +11,9 @@
  * Returns a descriptor, or -1 with errno; EINVAL when the file system has no direct reads. */
 int cp_open_direct(const char *path);
 
+/* Whether `fd` is a regular file: not a directory, pipe, socket or device. */
+bool cp_is_regular_file(int fd);
+
 /* Alignment that direct reads of `fd` ask of memory address and file offset, in bytes;
  * 4096 when the kernel does not say. */
 size_t cp_direct_alignment(int fd);

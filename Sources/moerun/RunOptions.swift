@@ -1,12 +1,11 @@
-import ArgumentParser
+public import ArgumentParser
 import CommandSupport
 import ExpertPack
-import ExpertStore
-import Kernels
+public import ExpertStore
 import ModelGraph
 
 /// Options of every command that runs the model.
-struct ModelOptions: ParsableArguments {
+struct RunOptions: ParsableArguments {
   @Argument(help: "The pack.", completion: .directory)
   var pack: String
 
@@ -22,10 +21,10 @@ struct ModelOptions: ParsableArguments {
   @Option(
     name: .customLong("io-threads"),
     help: ArgumentHelp("Threads that read experts.", valueName: "n"))
-  var ioThreads = ModelOptions.defaultIOThreads
+  var ioThreads = RunOptions.defaultIOThreads
 
   @Option(help: ArgumentHelp("Tokens of a prompt evaluated at a time.", valueName: "n"))
-  var batch = Model.Options.defaultBatch
+  var batch = 64
 
   @Option(
     name: .customLong("verify-reads"),
@@ -53,14 +52,20 @@ struct ModelOptions: ParsableArguments {
 
   /// Opens the pack and loads what stays in memory.
   /// - Parameter contextLength: Positions that the session will have.
-  func load(contextLength: Int?) throws -> Model {
+  func load(contextLength: Int) throws -> Model {
     try Model.load(
-      pack: try PackDirectory.open(pack),
-      options: Model.Options(
-        instructionSet: try InstructionSet.chosen(), memoryBudget: budget,
-        contextLength: contextLength, batch: batch,
-        computeThreads: threads ?? SystemMemory.processorCount, ioThreads: ioThreads,
-        verification: verifyReads))
+      pack: try PackDirectory.open(pack), options: modelOptions(contextLength: contextLength))
+  }
+
+  /// These options as the model takes them.
+  func modelOptions(contextLength: Int) -> ModelOptions {
+    var options = ModelOptions(threads: threads ?? SystemMemory.processorCount)
+    options.memoryBudget = Int(clamping: budget)
+    options.contextLength = contextLength
+    options.batch = batch
+    options.readThreads = ioThreads
+    options.verification = verifyReads
+    return options
   }
 }
 

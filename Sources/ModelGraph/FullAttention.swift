@@ -1,0 +1,177 @@
+internal import Kernels
+internal import Tensors
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#else
+  internal import Darwin
+#endif
+
+/// Causal softmax attention with grouped queries, per-head RMSNorm, partial rotary embedding and a
+/// sigmoid output gate (HF `Qwen3NextAttention`).
+struct FullAttention: TokenMixer {
+  let weights: AttentionWeights
+  /// Decoder layer, for the observer.
+  let layer: Int
+  /// Index among the layers with softmax attention.
+  let cacheLayer: Int
+
+  /// Mixes `scratch.normed` into `scratch.mixed`, and appends the chunk to `cache`.
+  func mix(_ run: Evaluation, cache: KVCache, state: RecurrentState) {
+    let scratch = run.scratch
+    run.multiply(weights.queryAndGate, scratch.normed, into: scratch.queryAndGate)
+    run.multiply(weights.key, scratch.normed, into: scratch.key)
+    run.multiply(weights.value, scratch.normed, into: scratch.value)
+    let shape = run.config.attention
+    let (heads, keyHeads, size) = (shape.headCount, shape.keyValueHeadCount, shape.headSize)
+    run.observe("Kcur", layer: layer, scratch.key, [run.tokens, shape.keyValueSize])
+    run.observe("Vcur", layer: layer, scratch.value, [run.tokens, shape.keyValueSize])
+    run.observe("Vcur", layer: layer, scratch.value, [run.tokens, keyHeads, size], isSecond: true)
+    normalizeHeads(run)
+    run.observe("Qcur_normed", layer: layer, scratch.query, [run.tokens, heads, size])
+    run.observe("Kcur_normed", layer: layer, scratch.key, [run.tokens, keyHeads, size])
+    rotate(run)
+    run.observe("Qcur", layer: layer, scratch.query, [run.tokens, heads, size])
+    run.observe("Kcur", layer: layer, scratch.key, [run.tokens, keyHeads, size], isSecond: true)
+    store(run, cache: cache)
+    attend(run, cache: cache)
+    run.observe("attn_pregate", layer: layer, scratch.attended, [run.tokens, shape.querySize])
+    applyGate(run)
+    run.observe("attn_gated", layer: layer, scratch.attended, [run.tokens, shape.querySize])
+    run.multiply(weights.output, scratch.attended, into: scratch.mixed)
+    run.observe("attn_output", layer: layer, scratch.mixed, [run.tokens, run.config.hiddenSize])
+  }
+
+  /// Normalises every query head, out of its place beside the gate, and every key head.
+  private func normalizeHeads(_ run: Evaluation) {
+    let shape = run.config.attention
+    let (scratch, kernels, size) = (run.scratch, run.kernels, shape.headSize)
+    let epsilon = run.config.rmsEpsilon
+    run.pool.forEach(run.tokens * shape.headCount, grain: 64) { range in
+      for head in range {
+        kernels.rmsNorm(
+          scratch.queryAndGate + head * 2 * size, weight: weights.queryNorm, epsilon: epsilon,
+          into: scratch.query + head * size, count: size)
+      }
+    }
+    run.pool.forEach(run.tokens * shape.keyValueHeadCount, grain: 64) { range in
+      for head in range {
+        let key = scratch.key + head * size
+        kernels.rmsNorm(
+          key, weight: weights.keyNorm, epsilon: epsilon, into: key, count: size)
+      }
+    }
+  }
+
+  private func rotate(_ run: Evaluation) {
+    let shape = run.config.attention
+    let (scratch, kernels) = (run.scratch, run.kernels)
+    let half = shape.rotatedSize / 2
+    func rotate(_ heads: UnsafeMutablePointer<Float>, perToken: Int) {
+      run.pool.forEach(run.tokens * perToken, grain: 64) { range in
+        for head in range {
+          let token = head / perToken
+          kernels.rotate(
+            heads + head * shape.headSize, cosines: scratch.cosines + token * half,
+            sines: scratch.sines + token * half, rotatedCount: shape.rotatedSize)
+        }
+      }
+    }
+    rotate(scratch.query, perToken: shape.headCount)
+    rotate(scratch.key, perToken: shape.keyValueHeadCount)
+  }
+
+  private func store(_ run: Evaluation, cache: KVCache) {
+    let shape = run.config.attention
+    let size = shape.headSize
+    for head in 0..<shape.keyValueHeadCount {
+      let keys = cache.keys(layer: cacheLayer, head: head) + run.position * size
+      let values = cache.values(layer: cacheLayer, head: head) + run.position * size
+      for token in 0..<run.tokens {
+        let source = (token * shape.keyValueHeadCount + head) * size
+        memcpy(keys + token * size, run.scratch.key + source, size * 4)
+        memcpy(values + token * size, run.scratch.value + source, size * 4)
+      }
+    }
+  }
+
+  /// Every work item is some query heads of one token that share a key head. How heads are dealt out
+  /// to items and items to threads changes no result: a head's sums depend on that head alone.
+  private func attend(_ run: Evaluation, cache: KVCache) {
+    let shape = run.config.attention
+    let layout = run.scratch.layout
+    let perItem = headsPerItem(run)
+    let itemsPerToken = shape.headCount / perItem
+    let items = run.tokens * itemsPerToken
+    let workers = min(layout.workers, items)
+    run.pool.forEach(workers, grain: 1) { range in
+      for worker in range {
+        let scores = run.scratch.scores + worker * layout.scoreStride
+        // Later tokens have more positions to look at, so items are dealt out in turn.
+        for item in stride(from: worker, to: items, by: workers) {
+          attend(
+            run, cache: cache, token: item / itemsPerToken,
+            heads: (item % itemsPerToken) * perItem..<(item % itemsPerToken + 1) * perItem,
+            scores: scores)
+        }
+      }
+    }
+  }
+
+  /// As many heads an item as leave two items a worker, within what the scores have room for.
+  private func headsPerItem(_ run: Evaluation) -> Int {
+    let shape = run.config.attention
+    var count = min(ScratchLayout.headsPerItem, shape.groupSize)
+    while count > 1,
+      !shape.groupSize.isMultiple(of: count)
+        || run.tokens * shape.headCount / count < 2 * run.scratch.layout.workers
+    {
+      count -= 1
+    }
+    return count
+  }
+
+  private func attend(
+    _ run: Evaluation, cache: KVCache, token: Int, heads: Range<Int>,
+    scores: UnsafeMutablePointer<Float>
+  ) {
+    let shape = run.config.attention
+    let (kernels, size) = (run.kernels, shape.headSize)
+    let positions = run.position + token + 1
+    let keyHead = heads.lowerBound / shape.groupSize
+    let first = (token * shape.headCount + heads.lowerBound) * size
+    let query = run.scratch.query + first
+    let out = run.scratch.attended + first
+    // The scale of the scores, put on the queries: they are fewer. `out` holds them until it is
+    // written.
+    let scale = 1 / Float(size).squareRoot()
+    memset(out, 0, heads.count * size * 4)
+    kernels.addScaled(out, scale, query, count: heads.count * size)
+    kernels.multiply(
+      cache.keyMatrix(layer: cacheLayer, head: keyHead, positions: positions), out,
+      xStride: size, tokens: heads.count, into: scores, outStride: cache.contextLength)
+    memset(out, 0, heads.count * size * 4)
+    let values = cache.values(layer: cacheLayer, head: keyHead)
+    for index in 0..<heads.count {
+      let row = scores + index * cache.contextLength
+      kernels.softmax(row, count: positions)
+      for position in 0..<positions {
+        kernels.addScaled(
+          out + index * size, row[position], values + position * size, count: size)
+      }
+    }
+  }
+
+  private func applyGate(_ run: Evaluation) {
+    let shape = run.config.attention
+    let (scratch, kernels, size) = (run.scratch, run.kernels, shape.headSize)
+    run.pool.forEach(run.tokens * shape.headCount, grain: 64) { range in
+      for head in range {
+        kernels.sigmoidMultiply(
+          scratch.attended + head * size, scratch.queryAndGate + (head * 2 + 1) * size,
+          count: size)
+      }
+    }
+  }
+}

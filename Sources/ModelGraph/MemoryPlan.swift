@@ -1,0 +1,117 @@
+/// What a model needs of memory, and how many experts fit beside it. Pure arithmetic.
+///
+/// The budget is a wall: everything the process holds is counted, and what cannot fit is refused
+/// before anything is loaded.
+public struct MemoryPlan: Sendable, Equatable {
+  /// The model's side of the sum.
+  public struct Demand: Sendable, Equatable {
+    /// Bytes of the weights that stay resident.
+    public var residentBytes: Int
+    /// Bytes of the pack's tables: headers and checksums.
+    public var tableBytes: Int
+    /// Bytes of one expert's slot.
+    public var slotBytes: Int
+    /// Experts of all layers.
+    public var expertCount: Int
+
+    /// A demand of these sizes.
+    public init(residentBytes: Int, tableBytes: Int, slotBytes: Int, expertCount: Int) {
+      self.residentBytes = residentBytes
+      self.tableBytes = tableBytes
+      self.slotBytes = slotBytes
+      self.expertCount = expertCount
+    }
+  }
+
+  /// Bytes set aside for the process itself: code, runtime, stacks, tokenizer.
+  public static let processAllowance = 64 << 20
+
+  /// Positions of a session.
+  public let contextLength: Int
+  /// Sessions at once.
+  public let sessionCount: Int
+  /// The model's weights and tables.
+  public let demand: Demand
+  /// Bytes of keys and values, all sessions.
+  public let cacheBytes: Int
+  /// Bytes of recurrent state, all sessions.
+  public let stateBytes: Int
+  /// Bytes of intermediate results, all sessions.
+  public let scratchBytes: Int
+  /// Experts held at once.
+  public let slotCount: Int
+  /// Bytes that were allowed, nil for no limit.
+  public let budget: Int?
+
+  /// Bytes of everything but experts.
+  public var fixedBytes: Int {
+    demand.residentBytes + demand.tableBytes + cacheBytes + stateBytes + scratchBytes
+      + Self.processAllowance
+  }
+
+  /// Bytes of all slots.
+  public var slotPoolBytes: Int { slotCount * demand.slotBytes }
+
+  /// Bytes of everything.
+  public var totalBytes: Int { fixedBytes + slotPoolBytes }
+
+  /// Plans a model.
+  /// - Parameters:
+  ///   - name: What messages call the model.
+  ///   - config: Its hyper-parameters.
+  ///   - demand: Its weights.
+  ///   - options: Budget, context, batch, threads and sessions; a context longer than the model's
+  ///     is cut to it.
+  /// - Throws: ``ModelGraphError`` with all the numbers when fewer experts fit than a token uses.
+  public init(
+    name: String, config: ModelConfig, demand: Demand, options: ModelOptions
+  ) throws {
+    let context = min(max(options.contextLength, 1), config.contextLength)
+    let sessions = max(options.sessionCount, 1)
+    let layout = ScratchLayout(
+      config: config, contextLength: context, batch: options.effectiveBatch,
+      threads: options.effectiveThreads)
+    contextLength = context
+    sessionCount = sessions
+    self.demand = demand
+    cacheBytes = sessions * KVCache.byteCount(config: config, contextLength: context)
+    stateBytes = sessions * RecurrentState.byteCount(config: config)
+    scratchBytes = sessions * layout.byteCount
+    budget = options.memoryBudget
+
+    let fixed =
+      demand.residentBytes + demand.tableBytes + cacheBytes + stateBytes + scratchBytes
+      + Self.processAllowance
+    let wanted = min(options.maximumSlots ?? demand.expertCount, demand.expertCount)
+    let fitting = options.memoryBudget.map { max(0, $0 - fixed) / max(1, demand.slotBytes) }
+    let minimum = config.experts.usedCount
+    slotCount = min(wanted, fitting ?? wanted)
+    guard slotCount >= minimum else {
+      let parts =
+        "resident weights \(Self.text(demand.residentBytes)), KV cache for \(context) tokens "
+        + "\(Self.text(cacheBytes)), recurrent state \(Self.text(stateBytes)), buffers "
+        + "\(Self.text(scratchBytes)), tables \(Self.text(demand.tableBytes)), process "
+        + Self.text(Self.processAllowance)
+      let need = Self.text(fixed + minimum * demand.slotBytes, roundingUp: true)
+      let given =
+        options.memoryBudget.map { "memory is limited to \(Self.text($0))" }
+        ?? "experts are limited to \(wanted)"
+      throw ModelGraphError(
+        .outOfBudget,
+        "\(name): \(given), which leaves room for \(slotCount) experts of "
+          + "\(Self.text(demand.slotBytes)), a token uses \(minimum) in a layer; give at least "
+          + "\(need) (\(parts), \(minimum) experts \(Self.text(minimum * demand.slotBytes)))")
+    }
+  }
+
+  /// `bytes` in the largest binary unit that leaves a whole number before the point.
+  static func text(_ bytes: Int, roundingUp: Bool = false) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"]
+    var unit = 0
+    while unit < units.count - 1, bytes >= 1 << (10 * (unit + 1)) { unit += 1 }
+    guard unit > 0 else { return "\(bytes) B" }
+    let size = Double(bytes) / Double(1 << (10 * unit)) * 10
+    let tenths = Int(roundingUp ? size.rounded(.up) : size.rounded())
+    return "\(tenths / 10).\(tenths % 10) \(units[unit])"
+  }
+}

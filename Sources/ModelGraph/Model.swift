@@ -1,0 +1,95 @@
+public import ExpertPack
+public import ExpertStore
+public import Kernels
+internal import FileIO
+internal import Synchronization
+
+/// A loaded model: resident weights, the expert store and the threads that compute.
+///
+/// Shared by its sessions; any thread may use it.
+public final class Model: Sendable {
+  /// What the model is.
+  public let config: ModelConfig
+  /// What it takes.
+  public let plan: MemoryPlan
+  /// Where its experts come from.
+  public let store: ExpertStore
+  /// Instructions that its arithmetic uses.
+  public var instructionSet: InstructionSet { kernels.instructionSet }
+  /// Threads that compute.
+  public var threadCount: Int { pool.threads }
+  /// Tokens that go through a layer together.
+  public let batch: Int
+
+  let weights: ModelWeights
+  let kernels: KernelSet
+  let pool: ComputePool
+  let angles: RotaryAngles
+  private let liveSessions = Mutex(0)
+
+  private init(
+    config: ModelConfig, plan: MemoryPlan, store: ExpertStore, weights: ModelWeights,
+    kernels: KernelSet, options: ModelOptions
+  ) {
+    self.config = config
+    self.plan = plan
+    self.store = store
+    self.weights = weights
+    self.kernels = kernels
+    batch = options.effectiveBatch
+    pool = ComputePool(threads: options.effectiveThreads)
+    angles = RotaryAngles(config.attention)
+  }
+
+  /// Checks the model in `pack`, plans its memory and reads its resident weights.
+  ///
+  /// Nothing of the weights is read before everything is known to fit.
+  /// - Throws: ``ModelGraphError`` for a model that this graph does not compute or that does not
+  ///   fit, and errors of the pack, its files and the instruction set.
+  public static func load(pack: PackDirectory, options: ModelOptions) throws -> Model {
+    let config = try ModelConfig(pack: pack)
+    let kernels = KernelSet(try options.instructionSet ?? InstructionSet.detected())
+    let source = ExpertSource(pack: pack, layerCount: config.layerCount)
+    let plan = try MemoryPlan(
+      name: pack.path, config: config,
+      demand: MemoryPlan.Demand(
+        residentBytes: pack.residentByteCount,
+        tableBytes: pack.archives.reduce(pack.checksums.byteCount) { $0 + $1.bytes.count },
+        slotBytes: ExpertStore.slotBytes(of: source), expertCount: source.expertCount),
+      options: options)
+    let image = try pack.loadResident(
+      verify: options.verification != .off, threads: max(1, options.readThreads))
+    let weights = try ModelWeights(pack: pack, config: config, image: image, kernels: kernels)
+    let store = try ExpertStore(
+      source: source, slotCount: plan.slotCount, minimumSlots: config.experts.usedCount,
+      readThreads: options.readThreads, verification: options.verification)
+    return Model(
+      config: config, plan: plan, store: store, weights: weights, kernels: kernels,
+      options: options)
+  }
+
+  /// Counts a session in, for as long as the lease lives; throws when the plan has no memory for it.
+  func beginSession() throws -> SessionLease {
+    try liveSessions.withLock { count in
+      guard count < plan.sessionCount else {
+        throw ModelGraphError(
+          .outOfBudget,
+          "the memory plan has room for \(plan.sessionCount) sessions and all are in use; end one, "
+            + "or load the model with a larger session count")
+      }
+      count += 1
+    }
+    return SessionLease(model: self)
+  }
+
+  fileprivate func endSession() { liveSessions.withLock { $0 -= 1 } }
+}
+
+/// A place of the memory plan that a session holds.
+final class SessionLease {
+  private let model: Model
+
+  fileprivate init(model: Model) { self.model = model }
+
+  deinit { model.endSession() }
+}

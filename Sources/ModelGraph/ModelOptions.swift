@@ -1,0 +1,32 @@
+public import ExpertStore
+public import Kernels
+
+/// How a model is to be run. No choice but ``instructionSet`` changes any result.
+public struct ModelOptions: Sendable {
+  /// Bytes that everything together may take; nil for no limit.
+  public var memoryBudget: Int?
+  /// Positions of a session, cut to what the model was made for.
+  public var contextLength = 4096
+  /// Sessions that may live at once.
+  public var sessionCount = 1
+  /// Tokens that go through a layer together, 1 to 4096.
+  public var batch = 64
+  /// Threads that compute, 1 to 1024.
+  public var threads: Int
+  /// Reads in flight.
+  public var readThreads = 8
+  /// When weights are compared with their checksums.
+  public var verification = ReadVerification.first
+  /// Instructions to use; nil for the best that the CPU has.
+  public var instructionSet: InstructionSet?
+  /// Experts to hold at most, whatever the budget; nil for as many as fit.
+  public var maximumSlots: Int?
+
+  /// Options with `threads` compute threads and defaults for the rest.
+  public init(threads: Int) {
+    self.threads = threads
+  }
+
+  var effectiveBatch: Int { min(max(batch, 1), 4096) }
+  var effectiveThreads: Int { min(max(threads, 1), 1024) }
+}

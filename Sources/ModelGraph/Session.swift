@@ -1,0 +1,202 @@
+internal import Kernels
+
+/// A sequence of tokens on its way through a model: KV cache, recurrent state and position.
+///
+/// One thread at a time. Bits of the results depend on the tokens and the instruction set alone: not on
+/// how the tokens are divided into calls or chunks, on threads, on the size of the cache or on timing.
+public final class Session {
+  /// Told what every block computes, for inspection. `name` is that of the reference's graph, with
+  /// the layer (`attn_norm-3`) and a `+` for a second tensor of that name; `values` are float32,
+  /// row-major, first axis tokens, and valid during the call alone.
+  public typealias Observer = (
+    _ name: String, _ layer: Int?, _ values: UnsafeBufferPointer<Float>, _ shape: [Int]
+  ) -> Void
+
+  /// Positions whose logits are wanted.
+  public enum LogitsRequest: Sendable {
+    /// Only the last one's.
+    case last
+    /// Every one's, in order.
+    case all
+    /// Of no position.
+    case none
+  }
+
+  /// The model that runs.
+  public let model: Model
+  /// Positions that the session has room for.
+  public let contextLength: Int
+  /// Tokens evaluated so far.
+  public private(set) var position = 0
+  /// Shown every block's result; slows evaluation down.
+  public var observer: Observer?
+
+  private let lease: SessionLease
+  private let cache: KVCache
+  private let state: RecurrentState
+  private let scratch: Scratch
+  private let routing: Routing
+  private let mixers: [any TokenMixer]
+  private let experts: [ExpertBlock]
+  /// Whether an evaluation broke off between layers, so that they disagree on the sequence.
+  private var isIncomplete = false
+
+  /// Starts an empty sequence.
+  /// - Parameters:
+  ///   - model: The model that runs.
+  ///   - contextLength: Positions to make room for; nil for what the memory plan has.
+  /// - Throws: ``ModelGraphError`` when the plan has no room for it, or for another session.
+  public init(model: Model, contextLength: Int? = nil) throws {
+    let planned = model.plan.contextLength
+    let length = contextLength ?? planned
+    guard (1...planned).contains(length) else {
+      throw ModelGraphError(
+        .contextFull,
+        "a context of \(length) tokens: the memory plan has room for \(planned), the model was "
+          + "made for \(model.config.contextLength)")
+    }
+    lease = try model.beginSession()
+    cache = try KVCache(config: model.config, contextLength: length)
+    state = try RecurrentState(config: model.config)
+    scratch = try Scratch(
+      layout: ScratchLayout(
+        config: model.config, contextLength: length, batch: model.batch,
+        threads: model.threadCount))
+    routing = Routing(config: model.config, batch: model.batch)
+    var mixers: [any TokenMixer] = []
+    var (attentionLayers, deltaNetLayers) = (0, 0)
+    for (layer, weights) in model.weights.layers.enumerated() {
+      switch weights.mixer {
+      case .fullAttention(let weights):
+        mixers.append(
+          FullAttention(weights: weights, layer: layer, cacheLayer: attentionLayers))
+        attentionLayers += 1
+      case .gatedDeltaNet(let weights):
+        mixers.append(GatedDeltaNet(weights: weights, layer: layer, stateLayer: deltaNetLayers))
+        deltaNetLayers += 1
+      }
+    }
+    self.mixers = mixers
+    experts = model.weights.layers.enumerated().map {
+      ExpertBlock(weights: $1.experts, layer: $0)
+    }
+    self.model = model
+    self.contextLength = length
+  }
+
+  /// Forgets the sequence.
+  public func reset() {
+    position = 0
+    isIncomplete = false
+    state.reset()
+  }
+
+  /// Appends `tokens` to the sequence and gives the logits of the next token.
+  ///
+  /// Tokens go through the layers in chunks of the model's batch.
+  /// - Parameters:
+  ///   - tokens: Ids of the vocabulary; none does nothing.
+  ///   - logits: Positions whose logits are computed.
+  ///   - receive: Given the index in `tokens` and the logits after it, `[vocabulary]`, valid during
+  ///     the call alone. What it throws ends the evaluation after the chunk at hand.
+  /// - Throws: ``ModelGraphError`` for an id out of range or a full context, with nothing evaluated;
+  ///   `ExpertStoreError` when an expert cannot be read. After an error within a chunk the session
+  ///   takes no more tokens until ``reset()``.
+  public func evaluate(
+    _ tokens: [Int32], logits: LogitsRequest = .last,
+    receive: (_ index: Int, _ logits: UnsafeBufferPointer<Float>) throws -> Void
+  ) throws {
+    try check(tokens)
+    var done = 0
+    while done < tokens.count {
+      let count = min(model.batch, tokens.count - done)
+      let run = Evaluation(
+        config: model.config, kernels: model.kernels, pool: model.pool, scratch: scratch,
+        observer: observer, tokens: count, position: position)
+      isIncomplete = true
+      try evaluate(tokens[done..<done + count], run)
+      isIncomplete = false
+      position += count
+      let isLast = done + count == tokens.count
+      switch logits {
+      case .all: try project(0..<count, offset: done, run, receive: receive)
+      case .last where isLast: try project(count - 1..<count, offset: done, run, receive: receive)
+      case .last, .none: break
+      }
+      done += count
+    }
+  }
+
+  /// Appends `tokens` and returns the logits after the last of them, `[vocabulary]`; empty when
+  /// there are no tokens. Allocates the result.
+  public func evaluate(_ tokens: [Int32]) throws -> [Float] {
+    var result: [Float] = []
+    try evaluate(tokens, logits: .last) { _, logits in result = Array(logits) }
+    return result
+  }
+
+  private func check(_ tokens: [Int32]) throws {
+    guard !isIncomplete else {
+      throw ModelGraphError(
+        .incompleteState,
+        "an evaluation broke off at position \(position), between two layers; reset the session")
+    }
+    guard tokens.count <= contextLength - position else {
+      throw ModelGraphError(
+        .contextFull,
+        "\(tokens.count) tokens at position \(position): the context holds \(contextLength); "
+          + "shorten the text or give a longer context (the model was made for "
+          + "\(model.config.contextLength))")
+    }
+    let vocabulary = Int32(model.config.vocabularySize)
+    if let index = tokens.firstIndex(where: { $0 < 0 || $0 >= vocabulary }) {
+      throw ModelGraphError(
+        .invalidToken,
+        "token \(index): expected an id from 0 to \(vocabulary - 1), found \(tokens[index])")
+    }
+  }
+
+  /// Takes one chunk through all layers; the result is `scratch.residual`.
+  private func evaluate(_ tokens: ArraySlice<Int32>, _ run: Evaluation) throws {
+    let hidden = model.config.hiddenSize
+    let shape = [run.tokens, hidden]
+    for (row, token) in tokens.enumerated() {
+      model.kernels.dequantize(
+        model.weights.embedding, row: Int(token), into: scratch.residual + row * hidden)
+    }
+    run.observe("model.input_embed", layer: nil, scratch.residual, shape)
+    model.angles.write(position: run.position, tokens: run.tokens, to: scratch)
+    for (layer, weights) in model.weights.layers.enumerated() {
+      run.normalize(scratch.residual, weight: weights.mixerNorm, into: scratch.normed)
+      run.observe("attn_norm", layer: layer, scratch.normed, shape)
+      mixers[layer].mix(run, cache: cache, state: state)
+      model.kernels.add(scratch.residual, scratch.mixed, count: run.tokens * hidden)
+      run.observe("attn_residual", layer: layer, scratch.residual, shape)
+      run.normalize(scratch.residual, weight: weights.expertNorm, into: scratch.normed)
+      run.observe("attn_post_norm", layer: layer, scratch.normed, shape)
+      try experts[layer].forward(run, routing: routing, store: model.store)
+      model.kernels.add(scratch.residual, scratch.routed, count: run.tokens * hidden)
+      run.observe("l_out", layer: layer, scratch.residual, shape)
+    }
+  }
+
+  /// Computes and hands out the logits of `rows` of the chunk.
+  private func project(
+    _ rows: Range<Int>, offset: Int, _ run: Evaluation,
+    receive: (_ index: Int, _ logits: UnsafeBufferPointer<Float>) throws -> Void
+  ) throws {
+    let (hidden, vocabulary) = (model.config.hiddenSize, model.config.vocabularySize)
+    run.normalize(scratch.residual, weight: model.weights.finalNorm, into: scratch.normed)
+    run.observe("result_norm", layer: nil, scratch.normed, [run.tokens, hidden])
+    for start in stride(from: rows.lowerBound, to: rows.upperBound, by: scratch.layout.logitRows) {
+      let part = start..<min(rows.upperBound, start + scratch.layout.logitRows)
+      model.kernels.multiply(
+        model.weights.output, scratch.normed + start * hidden, xStride: hidden,
+        tokens: part.count, into: scratch.logits, outStride: vocabulary, pool: model.pool)
+      for row in part {
+        let logits = scratch.logits + (row - start) * vocabulary
+        try receive(offset + row, UnsafeBufferPointer(start: logits, count: vocabulary))
+      }
+    }
+  }
+}

@@ -1,0 +1,186 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The trained checkpoint, packed once for all tests of the command line.
+struct SharedPack: Sendable {
+  static let shared = Result { try SharedPack() }
+
+  let directory: TemporaryDirectory
+  let pack: String
+
+  private init() throws {
+    directory = try TemporaryDirectory()
+    pack = directory.file("tiny.moepack")
+    let outcome = try Binary.moepack.run(["convert", Fixtures.checkpoint, "-o", pack])
+    #expect(outcome.status == 0, "\(outcome.errors)")
+  }
+}
+
+@Suite("moerun on the command line")
+struct MoerunCommandTests {
+  private var pack: String { get throws { try SharedPack.shared.get().pack } }
+
+  private func object(_ arguments: [String]) throws -> [String: Any] {
+    let outcome = try Binary.moerun.run(arguments)
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let value = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8))
+    return try #require(value as? [String: Any])
+  }
+
+  @Test("generate streams the text to standard output and reports on standard error")
+  func generate() throws {
+    let outcome = try Binary.moerun.run([
+      "generate", try pack, "-p", "There was once a poor woman, and", "-n", "12",
+    ])
+    #expect(outcome.status == 0)
+    #expect(outcome.output == " she was a very good girl, and she was a very\n")
+    for word in ["prompt 8 tokens", "decode 11 tokens", "hit rate", "from disk", "peak memory"] {
+      #expect(outcome.errors.contains(word), "\(outcome.errors)")
+    }
+  }
+
+  @Test("generate --json has the documented members")
+  func generateJSON() throws {
+    let report = try object(["generate", try pack, "-p", "Once", "-n", "5", "--json"])
+    #expect(report["completion_tokens"] as? Int == 5)
+    #expect((report["text"] as? String)?.isEmpty == false)
+    #expect((report["prompt_tokens"] as? Int ?? 0) > 0)
+    for phase in ["prefill", "decode"] {
+      let cost = try #require(report[phase] as? [String: Any])
+      for key in [
+        "tokens", "seconds", "tokens_per_second", "bytes_read", "hit_rate", "stall_seconds",
+      ] { #expect(cost[key] != nil, "\(phase).\(key)") }
+    }
+  }
+
+  @Test("generation ends at the end-of-text token unless told to go on")
+  func endOfText() throws {
+    let prompt = "<|im_start|>user\nWhat is a dog?<|im_end|>\n<|im_start|>assistant\n"
+    let ended = try object(["generate", try pack, "-p", prompt, "-n", "200", "--json"])
+    #expect(ended["stop_reason"] as? String == "end_of_text")
+    let count = try #require(ended["completion_tokens"] as? Int)
+    #expect(count < 200)
+    let forced = try object([
+      "generate", try pack, "-p", prompt, "-n", "200", "--ignore-eos", "--json",
+    ])
+    #expect(forced["stop_reason"] as? String == "length")
+    #expect(forced["completion_tokens"] as? Int == 200)
+  }
+
+  @Test("the same seed gives the same text, another seed another")
+  func seeds() throws {
+    func text(_ seed: Int) throws -> String {
+      try Binary.moerun.run([
+        "generate", try pack, "-p", "The", "-n", "40", "--temperature", "1", "--seed", "\(seed)",
+      ]).output
+    }
+    #expect(try text(5) == text(5))
+    #expect(try text(5) != text(6))
+  }
+
+  @Test("the text is the same at any --memory that is accepted, and the peak stays below it")
+  func memory() throws {
+    let arguments = ["generate", try pack, "-p", "It was in the year", "-n", "30", "--json"]
+    let free = try object(arguments)
+    for size in ["78MiB", "84MiB", "96MiB"] {
+      let report = try object(arguments + ["--memory", size])
+      #expect(report["text"] as? String == free["text"] as? String)
+      let memory = try #require(report["memory"] as? [String: Any])
+      let peak = try #require(memory["peak_bytes"] as? Int)
+      let budget = try #require(memory["budget_bytes"] as? Int)
+      #expect(peak <= budget, "\(size)")
+    }
+    let refused = try Binary.moerun.run(arguments + ["--memory", "70MiB"])
+    #expect(refused.status == 2 && refused.output.isEmpty)
+    #expect(refused.errors.contains("give at least"), "\(refused.errors)")
+  }
+
+  @Test("tokenize prints a JSON array; logits takes it and writes float32")
+  func tokenizeAndLogits() throws {
+    let shared = try SharedPack.shared.get()
+    let text = Fixtures.path("golden/text/prompts/prompt2_unicode.txt")
+    let outcome = try Binary.moerun.run(["tokenize", shared.pack, "-f", text])
+    let ids = try JSONDecoder().decode([Int32].self, from: Data(outcome.output.utf8))
+    let golden = try FileBytes.read(
+      Fixtures.path("golden/tiny-qwen35moe-seedmix/prompt2_unicode.tokens.json"))
+    #expect(try ids == JSONDecoder().decode([Int32].self, from: golden))
+
+    let list = shared.directory.file("ids.json")
+    try Data(outcome.output.utf8).write(to: URL(filePath: list))
+    let file = shared.directory.file("out.f32")
+    let blocks = shared.directory.file("blocks")
+    let run = try Binary.moerun.run([
+      "logits", shared.pack, "--tokens", list, "-o", file, "--blocks", blocks,
+    ])
+    #expect(run.status == 0, "\(run.errors)")
+    #expect(try FileBytes.size(file) == ids.count * 8192 * 4)
+    #expect(try FileBytes.size(blocks + "/l_out-7.f32") == ids.count * 256 * 4)
+  }
+
+  @Test("perplexity --json has the documented members")
+  func perplexity() throws {
+    let report = try object([
+      "perplexity", try pack, "-f", Fixtures.path("golden/tiny-qwen35moe-seedmix/ppl.txt"),
+      "--context", "1024", "--json",
+    ])
+    #expect(report["context"] as? Int == 1024)
+    #expect((report["tokens"] as? Int ?? 0) > 500)
+    let value = try #require(report["perplexity"] as? Double)
+    #expect(value > 10 && value < 40)
+  }
+
+  @Test("info tells the model and the plan")
+  func info() throws {
+    let text = try Binary.moerun.run(["info", try pack])
+    #expect(text.status == 0 && text.output.contains("qwen35moe"))
+    let report = try object(["info", try pack, "--json"])
+    #expect(report["experts_used"] as? Int == 4 && report["experts_per_layer"] as? Int == 24)
+  }
+
+  @Test("MOERUN_ISA forces an instruction set, and a wrong one is refused")
+  func instructionSet() throws {
+    let scalar = try Binary.moerun.run(
+      ["generate", try pack, "-p", "A", "-n", "2", "--json"], environment: ["MOERUN_ISA": "scalar"])
+    #expect(scalar.output.contains("\"isa\" : \"scalar\""))
+    let wrong = try Binary.moerun.run(
+      ["generate", try pack, "-p", "A", "-n", "2"], environment: ["MOERUN_ISA": "mmx"])
+    #expect(wrong.status == 2 && wrong.errors.contains("scalar"), "\(wrong.errors)")
+  }
+
+  @Test("what cannot be done says so with the right exit status")
+  func failures() throws {
+    let shared = try SharedPack.shared.get()
+    let cases: [(arguments: [String], status: Int32, message: String)] = [
+      (["--wrong"], 64, "--wrong"),
+      (["generate", shared.pack], 64, "--prompt"),
+      (["generate", shared.pack, "-p", "x", "--temperature", "-1"], 64, "temperature"),
+      (["generate", shared.pack, "-p", "x", "--io-threads", "99"], 64, "--io-threads"),
+      (["generate", shared.pack, "-p", "x", "--memory", "lots"], 64, "memory"),
+      (["generate", shared.pack, "-p", ""], 2, "prompt has no tokens"),
+      (["generate", "/nonexistent", "-p", "x"], 2, "/nonexistent: is not a pack"),
+      (["generate", shared.pack, "-p", "one two three", "--context", "1"], 2, "context"),
+      (["tokenize", shared.pack, "-f", "/nonexistent"], 2, "no such file"),
+      (["tokenize", shared.pack], 64, "-f FILE or -p TEXT"),
+      (["perplexity", shared.pack, "-f", "/dev/null"], 2, "0 tokens"),
+      (["logits", shared.pack, "--tokens", "/dev/null", "-o", "x"], 2, "JSON array"),
+    ]
+    for item in cases {
+      let outcome = try Binary.moerun.run(item.arguments)
+      #expect(outcome.status == item.status, "\(item.arguments): \(outcome.errors)")
+      #expect(outcome.errors.contains(item.message), "\(item.arguments): \(outcome.errors)")
+      #expect(outcome.output.isEmpty)
+    }
+  }
+
+  @Test("a pack of another architecture is refused by name")
+  func otherArchitecture() throws {
+    let directory = try TemporaryDirectory()
+    try SyntheticModel().write(to: directory.file("model.gguf"))
+    let pack = directory.file("model.moepack")
+    #expect(try Binary.moepack.run(["convert", directory.file("model.gguf"), "-o", pack]).status == 0)
+    let outcome = try Binary.moerun.run(["info", pack])
+    #expect(outcome.status == 2)
+    #expect(outcome.errors.contains("synthetic"), "\(outcome.errors)")
+  }
+}
