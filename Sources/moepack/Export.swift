@@ -20,21 +20,14 @@ struct Export: ParsableCommand {
   @Flag(help: "Replace existing files.")
   var overwrite = false
 
-  @Option(help: "Threads that read and join slices.")
-  var threads = defaultThreads
-
-  func validate() throws {
-    guard (1...256).contains(threads) else {
-      throw ValidationError("--threads takes 1 to 256, found \(threads)")
-    }
-  }
+  @OptionGroup var work: ThreadOptions
 
   func run() throws {
     try runCommand(
       "moepack",
       interruption: "what was written so far ends in .partial, run the same command again"
     ) {
-      let exporter = try PackExporter(pack: try PackDirectory.open(pack), threads: threads)
+      let exporter = try PackExporter(pack: try PackDirectory.open(pack), threads: work.threads)
       let line = ProgressLine("exporting", total: exporter.progressBytes)
       defer { line.clear() }
       let written = try exporter.export(to: output, overwrite: overwrite) { line.add($0) }
