@@ -43,8 +43,8 @@ demo: build
 	@echo; echo "== verify: every slice of every expert, and the content against the source"
 	$(MOEPACK) verify $(DEMO)/tiny.moepack --against $(CHECKPOINT)
 	@echo; echo "== generate: experts stream from the pack into a cache of a third of them"
-	$(MOERUN) generate $(DEMO)/tiny.moepack -p "There was once a poor woman, and" -n 120 \
-	  --temperature 0.7 --seed 7 --expert-cache 8MiB
+	$(MOERUN) generate $(DEMO)/tiny.moepack -p "The sea was calm, and the old captain" -n 100 \
+	  --temperature 0.7 --seed 4 --memory 80MiB
 	@echo
 
 # Builds and runs every test. Release: the kernels and the model run at their real speed.

@@ -28,7 +28,8 @@ public final class File: Sendable {
   ///
   /// A directory, pipe or device is an error; opening never waits for one.
   public static func reading(_ path: String) throws(FileIOError) -> File {
-    let file = File(path: path, descriptor: try open(path, .readOnly, .nonBlocking), isDirect: false)
+    let file = File(
+      path: path, descriptor: try open(path, .readOnly, .nonBlocking), isDirect: false)
     guard cp_is_regular_file(file.descriptor.rawValue) else {
       throw FileIOError(.system, path: path, message: "is not a regular file, expected one")
     }

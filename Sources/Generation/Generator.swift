@@ -7,10 +7,12 @@ public struct Generator {
   public struct Settings: Sendable {
     /// Most tokens to generate.
     public var maximumTokens: Int
+    /// How to choose among the tokens.
     public var sampler: SamplerSettings
     /// Whether to go on after an end-of-generation token, as measurements want.
     public var ignoresEnd: Bool
 
+    /// Settings that stop at the end of the text unless told otherwise.
     public init(maximumTokens: Int, sampler: SamplerSettings, ignoresEnd: Bool = false) {
       self.maximumTokens = maximumTokens
       self.sampler = sampler
@@ -30,9 +32,11 @@ public struct Generator {
 
   /// What came out.
   public struct Result: Sendable {
+    /// The generated text, complete characters only.
     public let text: String
     /// Generated ids, without a final end-of-generation token.
     public let tokens: [Int32]
+    /// Why it ended.
     public let stopReason: StopReason
     /// The prompt's evaluation.
     public let prefill: PhaseReport
@@ -52,6 +56,7 @@ public struct Generator {
   /// Generates after `prompt`.
   /// - Parameters:
   ///   - prompt: Token ids, at least one.
+  ///   - settings: When to stop, and how to choose.
   ///   - onText: Called with each piece of complete text as soon as it is known.
   /// - Returns: The text and what it cost.
   /// - Throws: Errors of the session (a damaged expert, a full context) and of `onText`.

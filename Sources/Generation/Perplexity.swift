@@ -35,6 +35,7 @@ public struct Perplexity: Sendable {
   ///   - bos: Replaces the first token of every window when the model wants one.
   ///   - progress: Called after each window with the number done, of how many, and the perplexity
   ///     so far.
+  /// - Throws: ``GenerationError`` when the text fills no window, errors of the session otherwise.
   public init(
     session: Session, text: [Int32], context: Int, bos: Int32?,
     progress: (Int, Int, Double) -> Void

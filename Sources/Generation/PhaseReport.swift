@@ -6,18 +6,20 @@ public struct PhaseReport: Sendable, Encodable {
   public let tokens: Int
   /// Wall-clock seconds.
   public let seconds: Double
+  /// Tokens over seconds; 0 when nothing was measured.
   public let tokensPerSecond: Double
   /// Bytes of experts read from disk.
   public let bytesRead: Int
-  /// Experts asked for, and those that had to be read.
+  /// Experts asked for.
   public let expertsRequested: Int
+  /// Those of them that had to be read.
   public let expertsRead: Int
   /// Share of the experts asked for that were in memory; 1 when none was asked for.
   public let hitRate: Double
   /// Seconds in which nothing could be computed because an expert was still being read.
   public let stallSeconds: Double
 
-  /// - Parameter store: What the expert store did meanwhile.
+  /// A report of `tokens` in `seconds`; `store` is what the expert store did meanwhile.
   public init(tokens: Int, seconds: Double, store: StoreStatistics) {
     self.tokens = tokens
     self.seconds = seconds

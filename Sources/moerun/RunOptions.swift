@@ -50,8 +50,7 @@ struct RunOptions: ParsableArguments {
   /// Bytes that the run may take.
   var budget: UInt64 { memory?.bytes ?? SystemMemory.defaultBudget }
 
-  /// Opens the pack and loads what stays in memory.
-  /// - Parameter contextLength: Positions that the session will have.
+  /// Opens the pack and loads the model with room for `contextLength` positions.
   func load(contextLength: Int) throws -> Model {
     try Model.load(
       pack: try PackDirectory.open(pack), options: modelOptions(contextLength: contextLength))

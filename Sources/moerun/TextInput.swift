@@ -7,7 +7,8 @@ import Tokenizers
 extension Tokenizer {
   /// The tokenizer that a pack's headers describe.
   convenience init(packAt path: String) throws {
-    try self.init(vocabulary: try Vocabulary(metadata: try PackDirectory.open(path).source.metadata))
+    try self.init(
+      vocabulary: try Vocabulary(metadata: try PackDirectory.open(path).source.metadata))
   }
 }
 

@@ -11,7 +11,8 @@ struct KillTests {
     let start = ContinuousClock.now
     #expect(try Binary.moepack.run(["convert", Fixtures.checkpoint, "-o", whole]).status == 0)
     let duration = (ContinuousClock.now - start) / 1
-    let microseconds = Double(duration.components.attoseconds) / 1e12
+    let microseconds =
+      Double(duration.components.attoseconds) / 1e12
       + Double(duration.components.seconds) * 1e6
 
     var random = RandomBytes(seed: 11)
@@ -35,7 +36,8 @@ struct KillTests {
       } else {
         unfinished += 1
         let text = outcome.output + outcome.errors
-        #expect(text.contains("unfinished") || text.contains("manifest.json") || outcome.status == 2)
+        #expect(
+          text.contains("unfinished") || text.contains("manifest.json") || outcome.status == 2)
         let open = try Binary.moepack.run(["export", pack, "-o", directory.file("no.gguf")])
         #expect(open.status == 2, "round \(round): \(open.output)")
       }
@@ -43,7 +45,8 @@ struct KillTests {
     // Kills that all came too late or too early would show nothing.
     #expect(unfinished >= 10)
     #expect(
-      try Binary.moepack.run(["convert", Fixtures.checkpoint, "-o", pack, "--overwrite"]).status == 0)
+      try Binary.moepack.run(["convert", Fixtures.checkpoint, "-o", pack, "--overwrite"]).status
+        == 0)
     #expect(try Binary.moepack.run(["verify", pack]).status == 0)
     try expectSame(pack, whole)
   }

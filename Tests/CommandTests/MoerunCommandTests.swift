@@ -178,7 +178,8 @@ struct MoerunCommandTests {
     let directory = try TemporaryDirectory()
     try SyntheticModel().write(to: directory.file("model.gguf"))
     let pack = directory.file("model.moepack")
-    #expect(try Binary.moepack.run(["convert", directory.file("model.gguf"), "-o", pack]).status == 0)
+    #expect(
+      try Binary.moepack.run(["convert", directory.file("model.gguf"), "-o", pack]).status == 0)
     let outcome = try Binary.moerun.run(["info", pack])
     #expect(outcome.status == 2)
     #expect(outcome.errors.contains("synthetic"), "\(outcome.errors)")

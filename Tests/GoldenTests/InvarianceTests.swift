@@ -18,10 +18,14 @@ struct InvarianceTests {
       var changes: [(String, (inout ModelOptions) -> Void)] = []
       for slots in [minimum, minimum + 1, everything / 3, everything] {
         for readers in [1, 2, 16] {
-          changes.append(("\(slots) slots, \(readers) readers", {
-            $0.maximumSlots = slots
-            $0.readThreads = readers
-          }))
+          changes.append(
+            (
+              "\(slots) slots, \(readers) readers",
+              {
+                $0.maximumSlots = slots
+                $0.readThreads = readers
+              }
+            ))
         }
       }
       for threads in [1, 3, 8] {
@@ -36,7 +40,9 @@ struct InvarianceTests {
     }
   }
 
-  @Test("token by token, in odd calls and at once give the same logits", arguments: InstructionSet.allCases.filter(\.isAvailable))
+  @Test(
+    "token by token, in odd calls and at once give the same logits",
+    arguments: InstructionSet.allCases.filter(\.isAvailable))
   func steps(_ set: InstructionSet) throws {
     for checkpoint in GoldenCheckpoint.all {
       let packed = try PackedCheckpoint(checkpoint)
