@@ -10,18 +10,23 @@ public import Tensors
 public struct PackDirectory: Sendable {
   /// A file that expert data is read from.
   public struct DataFile: Sendable {
+    /// Where the file is opened.
     public let path: String
+    /// Length of the file that the manifest states.
     public let byteCount: UInt64
   }
 
   /// Path of the directory as given.
   public let path: String
+  /// Kind, sources and files, as `manifest.json` gives them.
   public let manifest: PackManifest
   /// Headers of the source: metadata, and tensors with their offsets in the source.
   public let source: GGUFFile
   /// The header archives, a shard each.
   public let archives: [HeaderArchive]
+  /// Where every tensor lives, computed from ``source``.
   public let layout: PackLayout
+  /// Checksums of all extents and resident blocks, proved by the digest of their file.
   public let checksums: ChecksumTable
   /// What ``ExpertPlacement/Read/file`` counts: the layers' files in the order of the layout, or
   /// the source shards of an in-place pack.
@@ -140,11 +145,13 @@ public struct PackDirectory: Sendable {
 
   /// A tensor of the resident image.
   public struct ResidentTensor: Sendable {
+    /// Element type.
     public let type: TensorType
     /// ggml order, fastest axis first.
     public let dimensions: [UInt64]
     /// Bytes from the start of the resident image.
     public let offset: Int
+    /// Bytes of the data.
     public let byteCount: Int
   }
 

@@ -20,13 +20,17 @@ public struct PackFinding: Sendable, Hashable, Encodable {
 
   /// File of the pack, or the source's path.
   public let file: String
-  /// Block number, expert and slice (read unit), where the place lies in expert data.
+  /// Block number, where the place lies in expert data.
   public let layer: Int?
+  /// Number of the expert, where the place lies in expert data.
   public let expert: Int?
+  /// Number of the extent that was read and checked, where the place lies in expert data.
   public let slice: Int?
-  /// The damaged bytes of the file.
+  /// Where the damaged bytes start in the file.
   public let offset: UInt64
+  /// Damaged bytes; 0 when the finding concerns no range.
   public let length: UInt64
+  /// What is wrong with the place.
   public let kind: Kind
   /// One line for people: expected and found.
   public let detail: String

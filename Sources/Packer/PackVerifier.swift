@@ -22,7 +22,7 @@ public struct PackVerifier: Sendable {
   private let directory: String
   private let threads: Int
 
-  /// - Parameter threads: Files read at a time.
+  /// A verifier of the pack at `directory` that reads `threads` files at a time.
   public init(directory: String, threads: Int) {
     self.directory = directory
     self.threads = threads

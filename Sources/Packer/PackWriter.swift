@@ -17,8 +17,8 @@ public struct PackWriter: Sendable {
   private let kind: PackKind
   private let threads: Int
 
-  /// Lays out `source`; throws when it is not a mixture of experts that can be packed.
-  /// - Parameter threads: Threads that read, cut and hash.
+  /// Lays out `source`, to be read, cut and hashed by `threads` threads; throws when it is not a
+  /// mixture of experts that can be packed.
   public init(source: GGUFFile, kind: PackKind, threads: Int) throws {
     self.source = source
     self.kind = kind

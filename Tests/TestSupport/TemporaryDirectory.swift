@@ -2,8 +2,10 @@ public import Foundation
 
 /// A directory of its own for one test, removed with the value.
 public final class TemporaryDirectory: Sendable {
+  /// Absolute path of the directory.
   public let path: String
 
+  /// Creates the directory, empty.
   public init() throws {
     path =
       FileManager.default.temporaryDirectory.appending(
