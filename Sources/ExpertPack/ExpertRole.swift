@@ -32,9 +32,12 @@ public enum PackLimits {
   /// Bytes of the resident image that share one checksum.
   public static let residentBlockBytes = 1 << 20
   /// Layers a pack may have. Real models have up to 128.
-  public static let layers = 65536
+  public static let layers = 4096
   /// Experts a layer may have. Real models have up to 512.
-  public static let experts = 1 << 20
+  public static let experts = 1 << 16
+  /// Bytes of all source shards together, far beyond any model: sums of sizes that headers claim
+  /// stay far from 2^63.
+  public static let sourceBytes: UInt64 = 1 << 56
   /// Bytes of `manifest.json`; the largest known model needs less than 1 MiB.
   public static let manifestBytes = 256 << 20
   /// Bytes of a source shard that belong to no tensor: header, padding, tail.

@@ -51,6 +51,7 @@ public struct PackDirectory: Sendable {
       PackError(.invalidManifest, path: manifestPath, message)
     }
 
+    guard !manifest.sources.isEmpty else { throw invalid("sources: expected at least 1, found 0") }
     var shards: [GGUFShard] = []
     var archives: [HeaderArchive] = []
     for (index, item) in manifest.sources.enumerated() {
@@ -88,16 +89,19 @@ public struct PackDirectory: Sendable {
           + "writer of format version \(PackManifest.version)")
     }
 
-    var checksums = ChecksumTable(layout: layout, kind: manifest.kind)
     guard let table = manifest.files.first(where: { $0.name == ChecksumTable.fileName }) else {
       throw invalid("expected a file \(ChecksumTable.fileName), found none")
     }
-    guard table.bytes == UInt64(checksums.byteCount) else {
+    let tableBytes = 8 * ChecksumTable.count(layout: layout, kind: manifest.kind)
+    guard table.bytes == UInt64(tableBytes) else {
       throw invalid(
-        "\(table.name): expected \(checksums.byteCount) bytes for the layers and blocks of the "
+        "\(table.name): expected \(tableBytes) bytes for the layers and blocks of the "
           + "pack, found \(table.bytes)")
     }
-    checksums.load(try Self.provenBytes(table, directory: path))
+    // Read first: its length proves that memory for the table is no empty claim.
+    let stored = try Self.provenBytes(table, directory: path)
+    var checksums = ChecksumTable(layout: layout, kind: manifest.kind)
+    checksums.load(stored)
 
     self.path = path
     self.manifest = manifest

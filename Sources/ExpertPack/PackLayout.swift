@@ -31,6 +31,15 @@ public struct PackLayout: Hashable, Sendable {
   /// Lays out `source`; throws `.notMixtureOfExperts` for a dense model.
   public init(source: GGUFFile) throws(PackError) {
     let path = source.shards.first?.path ?? "source"
+    var claimed: UInt64 = 0
+    for shard in source.shards {
+      claimed += min(shard.fileSize, PackLimits.sourceBytes)
+      guard shard.fileSize <= PackLimits.sourceBytes, claimed <= PackLimits.sourceBytes else {
+        throw PackError(
+          .unsupportedSource, path: shard.path,
+          "the source claims more than \(PackLimits.sourceBytes) bytes in all")
+      }
+    }
     var grouped: [Int: [(role: ExpertRole, index: Int, tensor: GGUFTensor)]] = [:]
     var roles = [(layer: Int, role: ExpertRole)?](repeating: nil, count: source.tensors.count)
     for (index, tensor) in source.tensors.enumerated() {
@@ -58,7 +67,7 @@ public struct PackLayout: Hashable, Sendable {
     }
     var end: UInt64 = 0
     for index in order {
-      // Tensors do not overlap within files that exist, so their sum cannot pass 64 bits.
+      // Tensors lie apart from each other in shards whose lengths were capped above.
       let start = end.roundedUp(to: UInt64(PackLimits.residentAlignment))
       places[index] = .resident(offset: start)
       end = start + source.tensors[index].byteCount

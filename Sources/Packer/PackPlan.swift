@@ -67,7 +67,7 @@ public struct PackPlan: Sendable, Encodable {
     expertBytes = layers.reduce(0) { $0 + $1.fileBytes }
     paddingBytes = layers.reduce(0) { $0 + $1.paddingBytes }
     residentBytes = layout.residentBytes
-    checksumBytes = UInt64(ChecksumTable(layout: layout, kind: .packed).byteCount)
+    checksumBytes = 8 * UInt64(ChecksumTable.count(layout: layout, kind: .packed))
     packBytes = expertBytes + residentBytes + checksumBytes
     bytesPerToken = used.flatMap { used in
       layers.allSatisfy { used <= UInt64($0.experts) }

@@ -105,6 +105,7 @@ struct PackTarget {
     try AtomicFile.synchronizeDirectory(path + "/headers")
     try AtomicFile.synchronizeDirectory(path)
     try AtomicFile.write(Array(manifest.utf8), to: manifestPath)
+    try AtomicFile.synchronizeDirectory(URL(filePath: path).deletingLastPathComponent().path)
     try remove(PackJournal.fileName)
   }
 

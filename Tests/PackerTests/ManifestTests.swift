@@ -60,6 +60,11 @@ struct ManifestTests {
     .init(
       testDescription: "other architecture", find: "\"architecture\": \"goldenmoe\"",
       replacement: "\"architecture\": \"goldenmoo\"", code: .invalidManifest),
+    .init(
+      testDescription: "no sources",
+      find: "{\"bytes\": 118208, \"header_bytes\": 1288, \"name\": \"source.gguf\", "
+        + "\"xxh3_128\": \"c0a06fdc6d67d26b680dd1c0b68d389c\"}",
+      replacement: "", code: .invalidManifest),
     .init(testDescription: "not JSON", find: "{", replacement: "[", code: .damaged),
     .init(
       testDescription: "fraction", find: "\"splits\": 4", replacement: "\"splits\": 4.0",
