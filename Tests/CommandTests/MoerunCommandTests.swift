@@ -54,6 +54,24 @@ struct MoerunCommandTests {
     }
   }
 
+  @Test("bench measures both phases, and --stats-csv has a row for every evaluation")
+  func bench() throws {
+    let shared = try SharedPack.shared.get()
+    let csv = shared.directory.file("stats.csv")
+    let report = try object([
+      "bench", shared.pack, "--prefill", "20", "--decode", "6", "--stats-csv", csv, "--json",
+    ])
+    let decode = try #require(report["decode"] as? [String: Any])
+    #expect(decode["tokens"] as? Int == 6)
+    #expect((report["prefill"] as? [String: Any])?["tokens"] as? Int == 20)
+    #expect((report["peak_memory_bytes"] as? Int ?? 0) > 0 && report["isa"] != nil)
+    let rows = String(decoding: try FileBytes.read(csv), as: UTF8.self).split(separator: "\n")
+    #expect(rows.count == 1 + 1 + 6)
+    let bytes = rows.dropFirst().map { Int($0.split(separator: ",")[7]) ?? -1 }
+    let phases = [report["prefill"], report["decode"]].compactMap { $0 as? [String: Any] }
+    #expect(bytes.reduce(0, +) == phases.reduce(0) { $0 + ($1["bytes_read"] as? Int ?? 0) })
+  }
+
   @Test("generation ends at the end-of-text token unless told to go on")
   func endOfText() throws {
     let prompt = "<|im_start|>user\nWhat is a dog?<|im_end|>\n<|im_start|>assistant\n"
