@@ -10,7 +10,7 @@ struct SharedPack: Sendable {
   let pack: String
 
   private init() throws {
-    directory = try TemporaryDirectory()
+    directory = try TemporaryDirectory.untilExit()
     pack = directory.file("tiny.moepack")
     let outcome = try Binary.moepack.run(["convert", Fixtures.checkpoint, "-o", pack])
     #expect(outcome.status == 0, "\(outcome.errors)")
