@@ -62,6 +62,11 @@ public final class File: Sendable {
     return File(path: path, descriptor: descriptor, isDirect: false)
   }
 
+  /// Opens an existing file for writing and reading, as it is.
+  public static func updating(_ path: String) throws(FileIOError) -> File {
+    File(path: path, descriptor: try open(path, .readWrite, []), isDirect: false)
+  }
+
   private static func open(
     _ path: String, _ mode: FileDescriptor.AccessMode, _ options: FileDescriptor.OpenOptions
   ) throws(FileIOError) -> FileDescriptor {
@@ -137,7 +142,7 @@ public final class File: Sendable {
       result.append(contentsOf: piece[..<count])
       guard result.count <= limit else {
         throw FileIOError(
-          .system, path: path, message: "expected at most \(limit) bytes, found more")
+          .tooLong, path: path, message: "expected at most \(limit) bytes, found more")
       }
     }
   }

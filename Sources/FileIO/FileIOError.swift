@@ -4,7 +4,7 @@ public import SystemPackage
 public struct FileIOError: Error, Sendable, CustomStringConvertible {
   /// What a caller may decide on; everything else is `.system`.
   public enum Code: Sendable {
-    case notFound, permissionDenied, alreadyExists, noSpace, endOfFile, outOfMemory, system
+    case notFound, permissionDenied, alreadyExists, noSpace, endOfFile, outOfMemory, tooLong, system
   }
 
   /// What a caller may decide on.

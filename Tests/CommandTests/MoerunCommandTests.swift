@@ -136,6 +136,58 @@ struct MoerunCommandTests {
     #expect(try FileBytes.size(blocks + "/l_out-7.f32") == ids.count * 256 * 4)
   }
 
+  @Test("logits --blocks stays within --memory, and batches append to the same blocks")
+  func blocksWithinMemory() throws {
+    let shared = try SharedPack.shared.get()
+    let directory = try TemporaryDirectory()
+    let ids = (0..<1000).map { $0 * 7 % 8192 }
+    try JSONEncoder().encode(ids).write(to: URL(filePath: directory.file("ids.json")))
+    // 8 layers write 132 MiB of blocks.
+    let outcome = try Binary.moerun.run([
+      "logits", shared.pack, "--tokens", directory.file("ids.json"), "-o", directory.file("out"),
+      "--blocks", directory.file("blocks"), "--memory", "90MiB",
+    ])
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let words = outcome.errors.components(separatedBy: "peak memory ").last ?? ""
+    let peak = try #require(Double(words.prefix { $0 != " " }))
+    #expect(words.contains(" MiB of 90.0 MiB") && peak <= 90, "\(outcome.errors)")
+    #expect(try FileBytes.size(directory.file("blocks/l_out-7.f32")) == ids.count * 256 * 4)
+  }
+
+  @Test("logits leaves alone what is no file, and nothing half written behind")
+  func logitsOutput() throws {
+    let shared = try SharedPack.shared.get()
+    let directory = try TemporaryDirectory()
+    let (ids, pipe) = (directory.file("ids.json"), directory.file("pipe"))
+    try Data("[1, 2]".utf8).write(to: URL(filePath: ids))
+    #expect(mkfifo(pipe, 0o600) == 0)
+    let refused = try Binary.moerun.run(["logits", shared.pack, "--tokens", ids, "-o", pipe])
+    #expect(refused.status == 2)
+    #expect(refused.errors.contains("pipe: is not a regular file"), "\(refused.errors)")
+    try Data("[1, 9999999]".utf8).write(to: URL(filePath: ids))
+    let wrong = try Binary.moerun.run([
+      "logits", shared.pack, "--tokens", ids, "-o", directory.file("out"),
+    ])
+    #expect(wrong.status == 2 && wrong.errors.contains("9999999"), "\(wrong.errors)")
+    let names = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+    #expect(names.sorted() == ["ids.json", "pipe"])
+  }
+
+  @Test("a text that cannot be tokenized within --memory is refused with the numbers")
+  func textWithinMemory() throws {
+    let directory = try TemporaryDirectory()
+    let text = directory.file("text")
+    // One long word is the worst case: 24 bytes of memory a byte.
+    try Data(repeating: UInt8(ascii: "a"), count: 8_000_000).write(to: URL(filePath: text))
+    let outcome = try Binary.moerun.run([
+      "perplexity", try pack, "-f", text, "--context", "64", "--memory", "96MiB",
+    ])
+    #expect(outcome.status == 2 && outcome.output.isEmpty)
+    #expect(
+      outcome.errors.contains("96.0 MiB of memory allows for 1.00 MiB of text"),
+      "\(outcome.errors)")
+  }
+
   @Test("perplexity --json has the documented members")
   func perplexity() throws {
     let report = try object([

@@ -123,12 +123,18 @@ struct SessionTests {
     }
   }
 
-  @Test("weights that give no number are an error, not output")
-  func notANumber() throws {
+  @Test(
+    "weights that give no number are an error, not output",
+    arguments: [
+      ("blk.1.attn_norm.weight", "layer 1: "),
+      // Past the last router, which would notice.
+      ("output_norm.weight", "the token at position 0 gives logits that are no numbers"),
+    ])
+  func notANumber(name: String, message: String) throws {
     let packed = try SmallModel().pack()
     defer { withExtendedLifetime(packed) {} }
     let source = packed.directory.file("model.gguf")
-    let tensor = try #require(packed.pack.source.tensor(named: "blk.1.attn_norm.weight"))
+    let tensor = try #require(packed.pack.source.tensor(named: name))
     let handle = try FileHandle(forUpdating: URL(filePath: source))
     try handle.seek(toOffset: tensor.offset)
     // A float32 of all ones is not a number.
@@ -140,6 +146,6 @@ struct SessionTests {
       model: try Model.load(pack: broken.pack, options: ModelOptions(threads: 1)))
     let error = #expect(throws: ModelGraphError.self) { try session.evaluate([1]) }
     #expect(error?.code == .notANumber)
-    #expect(error?.message.hasPrefix("layer 1: ") == true)
+    #expect(error?.message.hasPrefix(message) == true)
   }
 }
