@@ -37,6 +37,10 @@ public enum PackLimits {
   public static let experts = 1 << 20
   /// Bytes of `manifest.json`; the largest known model needs less than 1 MiB.
   public static let manifestBytes = 256 << 20
+  /// Bytes of all source shards, and so of every sum of their parts. Real models have up to 2^40.
+  public static let sourceBytes: UInt64 = 1 << 44
+  /// Values of `checksums.xxh3`. Real models need up to 2^20.
+  public static let checksums = 1 << 26
   /// Bytes of a source shard that belong to no tensor: header, padding, tail.
   public static let archiveBytes = 1 << 30
 }
