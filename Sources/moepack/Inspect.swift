@@ -123,7 +123,8 @@ private struct InspectReport: Encodable {
         ["tensor", "type", "dimensions", "shard", "offset", "bytes"], right: [3, 4, 5])
       for row in tensors {
         table.add([
-          String(row.name.quotedForMessage.dropFirst().dropLast()), row.type, row.dimensions.map(String.init).joined(separator: " x "),
+          String(row.name.quotedForMessage.dropFirst().dropLast()), row.type,
+          row.dimensions.map(String.init).joined(separator: " x "),
           "\(row.shard + 1)", "\(row.offset)", "\(row.bytes)",
         ])
       }
