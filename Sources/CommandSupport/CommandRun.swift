@@ -17,6 +17,7 @@ public enum ExitStatus {
 public func runCommand(
   _ program: String, interruption: String = "nothing was changed", _ body: () throws -> Void
 ) throws {
+  cp_reserve_standard_descriptors()
   Console.ignoreBrokenPipes()
   cp_exit_on_interrupt("\n\(program): interrupted; \(interruption)\n")
   do {

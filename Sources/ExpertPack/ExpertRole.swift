@@ -35,11 +35,12 @@ public enum PackLimits {
   public static let layers = 4096
   /// Experts a layer may have. Real models have up to 512.
   public static let experts = 1 << 16
-  /// Bytes of all source shards together, far beyond any model: sums of sizes that headers claim
-  /// stay far from 2^63.
-  public static let sourceBytes: UInt64 = 1 << 56
   /// Bytes of `manifest.json`; the largest known model needs less than 1 MiB.
   public static let manifestBytes = 256 << 20
+  /// Bytes of all source shards, and so of every sum of their parts. Real models have up to 2^40.
+  public static let sourceBytes: UInt64 = 1 << 44
+  /// Values of `checksums.xxh3`. Real models need up to 2^20.
+  public static let checksums = 1 << 26
   /// Bytes of a source shard that belong to no tensor: header, padding, tail.
   public static let archiveBytes = 1 << 30
 }

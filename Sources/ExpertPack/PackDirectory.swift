@@ -51,7 +51,9 @@ public struct PackDirectory: Sendable {
       PackError(.invalidManifest, path: manifestPath, message)
     }
 
-    guard !manifest.sources.isEmpty else { throw invalid("sources: expected at least 1, found 0") }
+    guard !manifest.sources.isEmpty else {
+      throw invalid("sources: expected at least one shard, found none")
+    }
     var shards: [GGUFShard] = []
     var archives: [HeaderArchive] = []
     for (index, item) in manifest.sources.enumerated() {
@@ -63,6 +65,17 @@ public struct PackDirectory: Sendable {
         throw invalid(
           "source shard \(item.name): expected at most \(PackLimits.archiveBytes) header bytes, "
             + "found \(item.header_bytes)")
+      }
+      // The largest that zstd makes of so many bytes, and some.
+      guard record.bytes <= item.header_bytes + item.header_bytes / 128 + 4096 else {
+        throw invalid(
+          "\(name): expected less than the \(item.header_bytes) header bytes that it compresses, "
+            + "found \(record.bytes)")
+      }
+      guard item.bytes <= PackLimits.sourceBytes else {
+        throw invalid(
+          "source shard \(item.name): expected at most \(PackLimits.sourceBytes) bytes, found "
+            + "\(item.bytes)")
       }
       guard (manifest.kind == .inPlace) == (item.path != nil) else {
         throw invalid("source shard \(item.name): a path belongs to in-place packs alone")

@@ -67,6 +67,29 @@ public final class File: Sendable {
     File(path: path, descriptor: try open(path, .readWrite, []), isDirect: false)
   }
 
+  /// Creates `path`, or empties what is there, for this process alone.
+  ///
+  /// While another process writes the file in this way it is left as it is, with an `.inUse` error.
+  /// A symbolic link is replaced, never followed.
+  public static func creatingAlone(_ path: String) throws(FileIOError) -> File {
+    while true {
+      let descriptor: FileDescriptor
+      do {
+        descriptor = try open(path, .readWrite, [.create, .noFollow])
+      } catch {
+        guard Directory.isSymbolicLink(path) else { throw error }
+        try Directory.removeFile(path)
+        continue
+      }
+      let file = File(path: path, descriptor: descriptor, isDirect: false)
+      guard cp_lock(descriptor.rawValue) else { throw FileIOError.inUse(path) }
+      // Whoever held the lock may have renamed the file that was opened: it has another name now.
+      guard cp_is_file_at(descriptor.rawValue, path) else { continue }
+      try file.resize(to: 0)
+      return file
+    }
+  }
+
   private static func open(
     _ path: String, _ mode: FileDescriptor.AccessMode, _ options: FileDescriptor.OpenOptions
   ) throws(FileIOError) -> FileDescriptor {

@@ -10,6 +10,8 @@ public struct PackFinding: Sendable, Hashable, Encodable {
     case extended
     /// The checksum of these bytes does not agree.
     case damaged
+    /// The system cannot read these bytes.
+    case unreadable
     /// The bytes contradict the format.
     case invalid
     /// The pack was never finished.
@@ -35,9 +37,12 @@ public struct PackFinding: Sendable, Hashable, Encodable {
   /// One line for people: expected and found.
   public let detail: String
 
+  /// Whether only the checksum of the whole file says that something is wrong.
+  let coversFile: Bool
+
   init(
     _ kind: Kind, file: String, layer: Int? = nil, expert: Int? = nil, slice: Int? = nil,
-    offset: UInt64 = 0, length: UInt64 = 0, detail: String
+    offset: UInt64 = 0, length: UInt64 = 0, coversFile: Bool = false, detail: String
   ) {
     self.kind = kind
     self.file = file
@@ -46,7 +51,12 @@ public struct PackFinding: Sendable, Hashable, Encodable {
     self.slice = slice
     self.offset = offset
     self.length = length
+    self.coversFile = coversFile
     self.detail = detail
+  }
+
+  private enum CodingKeys: CodingKey {
+    case file, layer, expert, slice, offset, length, kind, detail
   }
 
   /// The place and what is wrong with it, on one line.

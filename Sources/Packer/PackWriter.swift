@@ -39,7 +39,8 @@ public struct PackWriter: Sendable {
     to directory: String, overwrite: Bool, progress: @escaping PackProgress
   ) throws -> PackManifest {
     let target = PackTarget(path: directory)
-    try target.prepare(overwrite: overwrite)
+    let lock = try target.prepare(overwrite: overwrite)
+    defer { withExtendedLifetime(lock) {} }
     let contents = Contents()
     try ParallelWork.forEach(2, threads: 2) { job in
       if job == 0 {

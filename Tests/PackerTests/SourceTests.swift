@@ -62,7 +62,9 @@ struct SourceTests {
     }
     let source = try GGUFFile(shards: shards)
     let error = #expect(throws: PackError.self) { try PackLayout(source: source) }
-    #expect(error?.message.contains("claims more than") == true, "\(String(describing: error))")
+    #expect(
+      error?.message.contains("expected a source of at most") == true,
+      "\(String(describing: error))")
   }
 
   @Test("tensors that no engine uses stay in the pack")

@@ -34,6 +34,9 @@ public struct Binary: Sendable {
     url = directory.appending(path: name)
   }
 
+  /// Where the tool lies.
+  public var path: String { url.path }
+
   /// A process of the tool with `arguments`, not started.
   public func process(
     _ arguments: [String], environment: [String: String] = [:], directory: String? = nil

@@ -37,6 +37,17 @@ int cp_processor_count(void);
  * and end the process at once with status 128 + signal. */
 void cp_exit_on_interrupt(const char *message);
 
+/* Takes the lock of the open file or directory `fd`, without waiting; it ends with the descriptor, or
+ * the process. False when another descriptor holds it; true also where locks do not exist. */
+bool cp_lock(int fd);
+
+/* Whether `path` names the file that is open as `fd`; a symbolic link there is another file. */
+bool cp_is_file_at(int fd, const char *path);
+
+/* Opens what is closed of standard input, output and error, so that no file that is opened later gets
+ * their numbers and with them what is meant for a terminal. Reads and writes there still fail. */
+void cp_reserve_standard_descriptors(void);
+
 /* Flushes `fd` to stable storage: fsync, F_FULLFSYNC on macOS. 0, or -1 with errno. */
 int cp_full_sync(int fd);
 
