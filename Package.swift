@@ -44,6 +44,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.1"),
     .package(url: "https://github.com/apple/swift-system", from: "1.6.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
   ],
   targets: [
     .systemLibrary(
@@ -64,7 +65,10 @@ let package = Package(
       name: "ExpertPack", dependencies: ["CZstd", "Tensors", "FileIO", "GGUF", system],
       swiftSettings: common),
     .target(
-      name: "Packer", dependencies: ["Tensors", "FileIO", "GGUF", "ExpertPack"],
+      name: "Packer",
+      dependencies: [
+        "Tensors", "FileIO", "GGUF", "ExpertPack", .product(name: "Yams", package: "Yams"),
+      ],
       swiftSettings: common),
     .target(
       name: "Kernels", dependencies: ["CKernels", "CPlatform", "Tensors"],

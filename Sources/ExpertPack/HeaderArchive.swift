@@ -30,8 +30,10 @@ public struct HeaderArchive: Sendable {
     return result
   }
 
-  /// Reads the archive's bytes from the shard itself.
-  public init(shard: GGUFShard) throws {
+  /// Reads the archive's bytes through `read`, which fills a buffer from an offset of the shard.
+  public init(
+    shard: GGUFShard, read: (UnsafeMutableRawBufferPointer, UInt64) throws -> Void
+  ) throws {
     let regions = Self.regions(fileSize: shard.fileSize, tensors: shard.header.tensors)
     let count = regions.reduce(0) { $0 + UInt64($1.count) }
     guard count <= PackLimits.archiveBytes else {
@@ -40,12 +42,11 @@ public struct HeaderArchive: Sendable {
         "\(count) bytes belong to no tensor; expected at most \(PackLimits.archiveBytes)")
     }
     let buffer = try AlignedBuffer(count: Int(count))
-    let file = try File.reading(shard.path)
     var done = 0
     for region in regions {
       let part = UnsafeMutableRawBufferPointer(
         rebasing: buffer.bytes[done..<done + region.count])
-      try file.readExactly(into: part, at: region.lowerBound)
+      try read(part, region.lowerBound)
       done += region.count
     }
     self.bytes = buffer

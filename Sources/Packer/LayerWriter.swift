@@ -4,8 +4,8 @@ internal import FileIO
 /// Reads the experts of one layer from the source, cuts them and writes the layer's file.
 struct LayerWriter {
   let layer: ExpertLayer
-  /// The source's shards, opened.
-  let shards: [File]
+  /// The source's shards.
+  let shards: [any ByteSource]
   let threads: Int
 
   /// Memory for the records of one batch; bounds what a conversion holds whatever the model.

@@ -16,11 +16,25 @@ public struct PackWriter: Sendable {
   private let layout: PackLayout
   private let kind: PackKind
   private let threads: Int
+  /// The bytes of the shards when they are no files.
+  private let generated: [any ByteSource]?
 
   /// Lays out `source`, to be read, cut and hashed by `threads` threads; throws when it is not a
   /// mixture of experts that can be packed.
   public init(source: GGUFFile, kind: PackKind, threads: Int) throws {
+    try self.init(source: source, generated: nil, kind: kind, threads: threads)
+  }
+
+  /// Lays out a source whose bytes `generated` makes, a shard each, instead of the files that the
+  /// shards name; nil for files.
+  init(
+    source: GGUFFile, generated: [any ByteSource]?, kind: PackKind, threads: Int
+  ) throws {
+    precondition(
+      generated == nil || (kind == .packed && generated?.count == source.shards.count),
+      "an in-place pack points into files")
     self.source = source
+    self.generated = generated
     self.kind = kind
     self.threads = threads
     layout = try PackLayout(source: source)
@@ -38,17 +52,20 @@ public struct PackWriter: Sendable {
   public func write(
     to directory: String, overwrite: Bool, progress: @escaping PackProgress
   ) throws -> PackManifest {
+    let shards: [any ByteSource] =
+      try generated ?? source.shards.map { try File.reading($0.path) }
     let target = PackTarget(path: directory)
     let lock = try target.prepare(overwrite: overwrite)
     defer { withExtendedLifetime(lock) {} }
     let contents = Contents()
     try ParallelWork.forEach(2, threads: 2) { job in
       if job == 0 {
-        try writeContents(to: target, contents: contents, progress: progress)
+        try writeContents(
+          of: shards, to: target, contents: contents, progress: progress)
       } else {
         // The digest of a shard needs its bytes in file order, which packing does not read in; the
         // second reader runs beside the first and mostly meets pages that it has brought in.
-        contents.sourceDigests = try SourceDigests.compute(source.shards)
+        contents.sourceDigests = try SourceDigests.compute(source.shards, contents: shards)
       }
     }
     let manifest = PackManifest(
@@ -73,11 +90,13 @@ public struct PackWriter: Sendable {
   }
 
   private func writeContents(
-    to target: PackTarget, contents: Contents, progress: @escaping PackProgress
+    of shards: [any ByteSource], to target: PackTarget, contents: Contents,
+    progress: @escaping PackProgress
   ) throws {
-    let shards = try source.shards.map { try File.reading($0.path) }
     for (index, shard) in source.shards.enumerated() {
-      let archive = try HeaderArchive(shard: shard)
+      let archive = try HeaderArchive(shard: shard) { buffer, offset in
+        try shards[index].readExactly(into: buffer, at: offset)
+      }
       let frame = try archive.compressed(path: shard.path)
       contents.headerBytes.append(UInt64(archive.bytes.count))
       contents.files.append(

@@ -23,7 +23,7 @@ final class ResidentStream {
   var digest: Digest128 { stream.digest }
 
   /// Appends `count` bytes of `source` from `offset`.
-  func append(_ source: File, at offset: UInt64, count: UInt64) throws {
+  func append(_ source: any ByteSource, at offset: UInt64, count: UInt64) throws {
     var done: UInt64 = 0
     while done < count {
       let room = Int(min(UInt64(block.count - filled), count - done))

@@ -6,16 +6,20 @@ enum SourceDigests {
   private static let chunkBytes = 4 << 20
 
   /// Digests of `shards`, read from start to end one after the other.
-  static func compute(_ shards: [GGUFShard]) throws -> [Digest128] {
+  /// - Parameter contents: The bytes of each shard.
+  static func compute(
+    _ shards: [GGUFShard], contents: [any ByteSource]
+  ) throws -> [Digest128] {
     let buffer = try AlignedBuffer(count: chunkBytes)
-    return try shards.map { shard in
-      try digest(of: try File.reading(shard.path), byteCount: shard.fileSize, buffer: buffer)
+    return try zip(shards, contents).map { shard, content in
+      try digest(of: content, byteCount: shard.fileSize, buffer: buffer)
     }
   }
 
   /// Digest of the first `byteCount` bytes of `file`; a shorter file is an error.
   static func digest(
-    of file: File, byteCount: UInt64, buffer: AlignedBuffer, progress: (UInt64) -> Void = { _ in }
+    of file: any ByteSource, byteCount: UInt64, buffer: AlignedBuffer,
+    progress: (UInt64) -> Void = { _ in }
   ) throws -> Digest128 {
     let stream = XXH3Stream128()
     var position: UInt64 = 0
