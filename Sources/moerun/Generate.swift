@@ -43,7 +43,10 @@ struct Generate: ParsableCommand {
   @Option(help: "The same seed gives the same text.")
   var seed: UInt64 = 0
 
-  @Option(help: "Positions for prompt and text. (default: what they need)")
+  @Option(
+    help: """
+      Positions for prompt and text, cut to what the model was made for. (default: what they need)
+      """)
   var context: Int?
 
   @Flag(name: .customLong("ignore-eos"), help: "Go on after an end-of-text token.")
@@ -90,7 +93,7 @@ struct Generate: ParsableCommand {
   }
 
   func run() throws {
-    try runCommand("moerun") {
+    try runCommand("moerun", interruption: "the text ends here") {
       let tokenizer = try Tokenizer(packAt: model.pack)
       let ids = try tokenizer.encode(prompt)
       let loaded = try model.load(contextLength: context ?? ids.count + count)
