@@ -81,6 +81,7 @@ struct Generate: ParsableCommand {
     let prefill: PhaseReport
     let decode: PhaseReport
     let memory: MemoryReport
+    let io: ReadReport
     let isa: String
   }
 
@@ -89,7 +90,7 @@ struct Generate: ParsableCommand {
       let tokenizer = try Tokenizer(packAt: model.pack)
       let ids = try tokenizer.encode(prompt)
       let loaded = try model.load(contextLength: context ?? ids.count + count)
-      let session = try Session(model: loaded)
+      let session = try Session(model: loaded.model)
       let generator = Generator(session: session, tokenizer: tokenizer)
       let result = try generator.run(
         prompt: ids,
@@ -97,13 +98,13 @@ struct Generate: ParsableCommand {
       ) { piece in
         if !json { Console.output(piece) }
       }
-      let memory = MemoryReport(model: loaded, budget: model.budget)
+      let memory = MemoryReport(model: loaded.model, budget: model.budget)
       if json {
         try Console.json(
           Report(
             text: result.text, promptTokens: ids.count, completionTokens: result.tokens.count,
             stopReason: result.stopReason, prefill: result.prefill, decode: result.decode,
-            memory: memory, isa: loaded.instructionSet.rawValue))
+            memory: memory, io: loaded.reading, isa: loaded.model.instructionSet.rawValue))
       } else {
         if !result.text.hasSuffix("\n") { Console.line("") }
         Console.message(Self.line(result, memory: memory))

@@ -34,7 +34,7 @@ struct LogitsCommand: ParsableCommand {
   func run() throws {
     try runCommand("moerun") {
       let ids = try tokenIDs()
-      let loaded = try model.load(contextLength: ids.count)
+      let loaded = try model.load(contextLength: ids.count).model
       let session = try Session(model: loaded)
       let recorder = try blocks.map { try BlockRecorder(directory: $0) }
       if let recorder {
