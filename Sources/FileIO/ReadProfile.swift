@@ -27,13 +27,13 @@ public struct ReadProfile: Sendable {
     let bytesPerSecond: Double
   }
 
-  /// The profile of the device that `file` is on, for experts of about `recordBytes`.
+  /// The profile of the device that `file` is on, for experts of about `recordBytes`; nil when the
+  /// device has no number or there is no directory.
   /// - Parameters:
   ///   - file: A file of the pack.
   ///   - recordBytes: Bytes of an expert. The best depth depends on how large reads are, so every
   ///     power of two has its own profile.
   ///   - directory: Where profiles are kept; nil for the user's cache directory.
-  /// - Returns: nil when there is no such directory or the device has no number.
   public init?(file: File, recordBytes: Int, directory: String? = nil) {
     var (major, minor): (UInt32, UInt32) = (0, 0)
     cp_device(file.descriptorNumber, &major, &minor)

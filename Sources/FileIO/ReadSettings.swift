@@ -26,6 +26,7 @@ public struct ReadSettings: Sendable, Equatable {
   ///   - files: The files that will be read.
   ///   - memory: Where reads will go; has to outlive the queue.
   ///   - piece: No read crosses a multiple of so many bytes from the start of `memory`.
+  /// - Returns: A queue of ``backend``; its owner closes it.
   /// - Throws: `.system` where the backend is missing or threads are refused.
   public func makeQueue(
     files: [File], memory: UnsafeMutableRawBufferPointer, piece: Int

@@ -23,6 +23,7 @@ public final class UringQueue: ReadQueue {
 
   /// Makes a ring for `depth` reads at once, 1 to 64.
   /// - Parameters:
+  ///   - depth: Reads at once, at most.
   ///   - files: The files that most reads will be of.
   ///   - memory: Where most reads will go; has to outlive the queue.
   ///   - piece: No read crosses a multiple of so many bytes from the start of `memory`.

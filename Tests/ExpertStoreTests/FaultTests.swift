@@ -75,7 +75,8 @@ struct FaultTests {
       let pack = try SyntheticPack()
       let plan = FaultyQueue.Plan(
         share: 0.02, faults: FaultyQueue.Fault.allCases, isForever: true)
-      let (store, _) = try pack.store(slots: 3, reading: reading, plan: plan)
+      let (store, _) = try pack.store(
+        slots: 3, reading: reading, plan: plan, verification: .always)
       let isEnded = endsInTime(60) {
         DispatchQueue.concurrentPerform(iterations: 3) { user in
           for request in ExpertStoreTests.requests {

@@ -35,9 +35,27 @@ public final class FaultyQueue: ReadQueue, ReadCompletion {
     }
   }
 
-  private struct Page: Hashable {
+  /// Neighbouring pages of a file.
+  private struct Pages {
     let file: ObjectIdentifier
-    let number: UInt64
+    let numbers: ClosedRange<UInt64>
+
+    func overlaps(_ other: Pages) -> Bool {
+      file == other.file && numbers.overlaps(other.numbers)
+    }
+
+    /// What is left of these pages once `other`, which covers them or lies within, is taken out.
+    func subtracting(_ other: Pages) -> [Pages] {
+      let (low, high) = (numbers.lowerBound, numbers.upperBound)
+      let (from, to) = (other.numbers.lowerBound, other.numbers.upperBound)
+      guard file == other.file, (from <= low && to >= high) || (from >= low && to <= high) else {
+        return [self]
+      }
+      var rest: [Pages] = []
+      if from > low { rest.append(Pages(file: file, numbers: low...(from - 1))) }
+      if to < high { rest.append(Pages(file: file, numbers: (to + 1)...high)) }
+      return rest
+    }
   }
 
   private struct State {
@@ -46,9 +64,9 @@ public final class FaultyQueue: ReadQueue, ReadCompletion {
     var random: RandomBytes
     var plan: Plan
     /// Pages hit once, which are to be read well the next time.
-    var owed: Set<Page> = []
+    var owed: [Pages] = []
     /// Pages that are hit in every read.
-    var broken: [Page: Fault] = [:]
+    var broken: [(place: Pages, fault: Fault)] = []
     var injected = 0
   }
 
@@ -68,7 +86,7 @@ public final class FaultyQueue: ReadQueue, ReadCompletion {
   public func heal() {
     state.withLock {
       $0.plan.share = 0
-      $0.broken = [:]
+      $0.broken = []
     }
   }
 
@@ -136,14 +154,12 @@ public final class FaultyQueue: ReadQueue, ReadCompletion {
   private static func fault(for request: ReadRequest, _ state: inout State) -> Fault? {
     let first = request.offset / 4096
     let last = (request.offset + UInt64(request.target.count) - 1) / 4096
-    let pages = (first...last).map { Page(file: ObjectIdentifier(request.file), number: $0) }
-    for page in pages {
-      if let fault = state.broken[page] { return fault }
-    }
-    let owed = pages.count { state.owed.contains($0) }
-    if owed > 0 {
-      // Neighbours of an unaligned read share its first or last page; they pay nothing back.
-      if owed > 1 || pages.count == 1 { state.owed.subtract(pages) }
+    let pages = Pages(file: ObjectIdentifier(request.file), numbers: first...last)
+    if let hit = state.broken.first(where: { $0.place.overlaps(pages) }) { return hit.fault }
+    if state.owed.contains(where: { $0.overlaps(pages) }) {
+      // A read of more or of less than was hit pays back; neighbours of an unaligned read, which
+      // share its first or last page, do not.
+      state.owed = state.owed.flatMap { $0.subtracting(pages) }
       return nil
     }
     guard Double(state.random.next() >> 11) / Double(1 << 53) < state.plan.share,
@@ -151,9 +167,10 @@ public final class FaultyQueue: ReadQueue, ReadCompletion {
     else { return nil }
     if fault != .delay {
       if state.plan.isForever {
-        state.broken[pages[pages.count / 2]] = fault
+        let middle = first + (last - first + 1) / 2
+        state.broken.append((Pages(file: pages.file, numbers: middle...middle), fault))
       } else {
-        state.owed.formUnion(pages)
+        state.owed.append(pages)
       }
     }
     return fault
