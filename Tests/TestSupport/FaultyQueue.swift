@@ -35,27 +35,9 @@ public final class FaultyQueue: ReadQueue, ReadCompletion {
     }
   }
 
-  /// Neighbouring pages of a file.
-  private struct Pages {
+  private struct Page {
     let file: ObjectIdentifier
-    let numbers: ClosedRange<UInt64>
-
-    func overlaps(_ other: Pages) -> Bool {
-      file == other.file && numbers.overlaps(other.numbers)
-    }
-
-    /// What is left of these pages once `other`, which covers them or lies within, is taken out.
-    func subtracting(_ other: Pages) -> [Pages] {
-      let (low, high) = (numbers.lowerBound, numbers.upperBound)
-      let (from, to) = (other.numbers.lowerBound, other.numbers.upperBound)
-      guard file == other.file, (from <= low && to >= high) || (from >= low && to <= high) else {
-        return [self]
-      }
-      var rest: [Pages] = []
-      if from > low { rest.append(Pages(file: file, numbers: low...(from - 1))) }
-      if to < high { rest.append(Pages(file: file, numbers: (to + 1)...high)) }
-      return rest
-    }
+    let number: UInt64
   }
 
   private struct State {
@@ -63,10 +45,11 @@ public final class FaultyQueue: ReadQueue, ReadCompletion {
     var nextTag: UInt64 = 0
     var random: RandomBytes
     var plan: Plan
-    /// Pages hit once, which are to be read well the next time.
-    var owed: [Pages] = []
+    /// Addresses that were hit once, and are to be filled well the next time. Not places in the
+    /// file: neighbouring experts share pages there.
+    var owed: [Range<UInt>] = []
     /// Pages that are hit in every read.
-    var broken: [(place: Pages, fault: Fault)] = []
+    var broken: [(page: Page, fault: Fault)] = []
     var injected = 0
   }
 
@@ -152,14 +135,19 @@ public final class FaultyQueue: ReadQueue, ReadCompletion {
   }
 
   private static func fault(for request: ReadRequest, _ state: inout State) -> Fault? {
-    let first = request.offset / 4096
-    let last = (request.offset + UInt64(request.target.count) - 1) / 4096
-    let pages = Pages(file: ObjectIdentifier(request.file), numbers: first...last)
-    if let hit = state.broken.first(where: { $0.place.overlaps(pages) }) { return hit.fault }
-    if state.owed.contains(where: { $0.overlaps(pages) }) {
-      // A read of more or of less than was hit pays back; neighbours of an unaligned read, which
-      // share its first or last page, do not.
-      state.owed = state.owed.flatMap { $0.subtracting(pages) }
+    let pages = request.offset / 4096...(request.offset + UInt64(request.target.count) - 1) / 4096
+    let file = ObjectIdentifier(request.file)
+    let hit = state.broken.first { $0.page.file == file && pages.contains($0.page.number) }
+    if let hit { return hit.fault }
+    let start = UInt(bitPattern: request.target.baseAddress)
+    let target = start..<start + UInt(request.target.count)
+    if state.owed.contains(where: { $0.overlaps(target) }) {
+      state.owed = state.owed.flatMap { owed in
+        [
+          owed.lowerBound..<max(owed.lowerBound, min(owed.upperBound, target.lowerBound)),
+          min(owed.upperBound, max(owed.lowerBound, target.upperBound))..<owed.upperBound,
+        ].filter { !$0.isEmpty }
+      }
       return nil
     }
     guard Double(state.random.next() >> 11) / Double(1 << 53) < state.plan.share,
@@ -167,10 +155,10 @@ public final class FaultyQueue: ReadQueue, ReadCompletion {
     else { return nil }
     if fault != .delay {
       if state.plan.isForever {
-        let middle = first + (last - first + 1) / 2
-        state.broken.append((Pages(file: pages.file, numbers: middle...middle), fault))
+        let middle = pages.lowerBound + UInt64(pages.count / 2)
+        state.broken.append((Page(file: file, number: middle), fault))
       } else {
-        state.owed.append(pages)
+        state.owed.append(target)
       }
     }
     return fault
