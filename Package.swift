@@ -99,9 +99,12 @@ let package = Package(
         "ModelGraph", "Tokenizers", "Generation", arguments,
       ], swiftSettings: common),
     .testTarget(
+      name: "FileIOTests", dependencies: ["TestSupport", "FileIO", "CPlatform"],
+      swiftSettings: common),
+    .testTarget(
       name: "KernelsTests", dependencies: ["Kernels", "Tensors"], swiftSettings: common),
     .target(
-      name: "TestSupport", dependencies: ["FileIO", "GGUF", "Tensors"],
+      name: "TestSupport", dependencies: ["FileIO", "GGUF", "Tensors", system],
       path: "Tests/TestSupport", swiftSettings: common),
     .testTarget(
       name: "CommandTests", dependencies: ["TestSupport", "moepack", "moerun"],
@@ -124,8 +127,8 @@ let package = Package(
     .testTarget(
       name: "GoldenTests",
       dependencies: [
-        "TestSupport", "GGUF", "ExpertPack", "Packer", "Kernels", "ModelGraph", "Tokenizers",
-        "Generation",
+        "TestSupport", "FileIO", "GGUF", "ExpertPack", "Packer", "Kernels", "ModelGraph",
+        "Tokenizers", "Generation",
       ], swiftSettings: common),
     .testTarget(
       name: "PackerTests",

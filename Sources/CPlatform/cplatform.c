@@ -14,6 +14,7 @@
 
 #if defined(__linux__)
 #include <sched.h>
+#include <sys/sysmacros.h>
 #elif defined(__APPLE__)
 #include <sys/sysctl.h>
 #endif
@@ -46,6 +47,25 @@ size_t cp_direct_alignment(int fd) {
   (void)fd;
 #endif
   return 4096;
+}
+
+uint64_t cp_content_stamp(int fd) {
+  struct stat facts;
+  if (fstat(fd, &facts) != 0) return 0;
+#if defined(__APPLE__)
+  struct timespec time = facts.st_mtimespec;
+#else
+  struct timespec time = facts.st_mtim;
+#endif
+  uint64_t nanoseconds = (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+  return nanoseconds ^ (uint64_t)facts.st_size * 0x9E3779B97F4A7C15u;
+}
+
+void cp_device(int fd, uint32_t *major_number, uint32_t *minor_number) {
+  struct stat facts;
+  bool known = fstat(fd, &facts) == 0;
+  *major_number = known ? (uint32_t)major(facts.st_dev) : 0;
+  *minor_number = known ? (uint32_t)minor(facts.st_dev) : 0;
 }
 
 bool cp_advise_huge_pages(void *address, size_t length) {

@@ -1,3 +1,5 @@
+internal import FileIO
+
 /// One walk over the experts of a layer: which are pinned, which is being used, which come next.
 struct ExpertPass {
   /// A wanted expert, in the order it is served.
@@ -76,12 +78,14 @@ struct ExpertPass {
   /// Unpins everything, lets reads that have not begun fall away and waits for the others.
   mutating func abandon() {
     let held = served..<acquired
-    core.table.withLock { table in
-      for position in held {
-        let slot = Int(entries[position].slot)
+    for position in held {
+      let slot = Int(entries[position].slot)
+      let isAbandoned = core.table.withLock { table in
         table.abandon(slot)
-        table.unpin(slot)
+        return table.slots[slot].isAbandoned
       }
+      if isAbandoned { core.cancelReads(of: slot) }
+      core.table.withLock { $0.unpin(slot) }
     }
     core.table.wakeAll()
     core.table.wait(

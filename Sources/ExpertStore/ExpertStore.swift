@@ -1,7 +1,9 @@
+public import FileIO
+
 /// Experts of a pack, read on demand into a bounded number of slots.
 ///
 /// All layers share one pool of equal slots in one region of memory; the least recently used expert
-/// makes room. Reads run on threads of the store's own and go from the disk straight into the slot,
+/// makes room. Reads run on a queue of the store's own and go from the disk straight into the slot,
 /// several experts ahead of the one being computed, first in, first out. Which experts are evicted
 /// depends on the order of calls alone, never on how long a read takes.
 ///
@@ -9,20 +11,33 @@
 /// cannot lock each other out.
 public final class ExpertStore: Sendable {
   private let core: StoreCore
-  private let threads: ThreadGroup
+
+  /// How experts are read; the depth is the one the system granted.
+  public let reading: ReadSettings
 
   /// Opens the files of `source` and reserves `slotCount` slots, no more than there are experts.
   /// - Parameters:
   ///   - source: The pack.
   ///   - slotCount: Experts to hold at once.
   ///   - minimumSlots: Slots that one token needs: the experts it uses in a layer.
-  ///   - readThreads: Reads in flight at most, 1 to 256.
+  ///   - reading: How experts are read.
   ///   - verification: When slices are checked.
   /// - Throws: ``ExpertStoreError`` when `slotCount` is below `minimumSlots`, `FileIOError` when a
-  ///   file cannot be opened or the memory cannot be reserved.
-  public init(
-    source: ExpertSource, slotCount: Int, minimumSlots: Int = 1, readThreads: Int = 8,
-    verification: ReadVerification = .first
+  ///   file cannot be opened, the memory cannot be reserved or the backend is not available.
+  public convenience init(
+    source: ExpertSource, slotCount: Int, minimumSlots: Int = 1,
+    reading: ReadSettings = .standard, verification: ReadVerification = .first
+  ) throws {
+    try self.init(
+      source: source, slotCount: slotCount, minimumSlots: minimumSlots, reading: reading,
+      verification: verification, makeQueue: reading.makeQueue(files:memory:piece:))
+  }
+
+  /// As the public initializer, with a queue of the caller's making. The queue must not call
+  /// completions from `submit`; the store closes it.
+  package init(
+    source: ExpertSource, slotCount: Int, minimumSlots: Int, reading: ReadSettings,
+    verification: ReadVerification, makeQueue: ReadQueueFactory
   ) throws {
     let slotBytes = Self.slotBytes(of: source)
     guard slotCount >= max(minimumSlots, 1) else {
@@ -34,15 +49,14 @@ public final class ExpertStore: Sendable {
     }
     let slots = min(slotCount, max(source.expertCount, 1))
     let core = try StoreCore(
-      source: source, slotCount: slots, slotBytes: slotBytes, verification: verification)
+      source: source, slotCount: slots, slotBytes: slotBytes, verification: verification,
+      split: reading.split, makeQueue: makeQueue)
     self.core = core
-    threads = try ThreadGroup(name: "moe-io", count: min(max(readThreads, 1), 256)) { core.serve() }
+    self.reading = ReadSettings(
+      backend: core.queue.backend, depth: core.queue.depth, split: reading.split)
   }
 
-  deinit {
-    core.queue.close()
-    threads.join()
-  }
+  deinit { core.queue.close() }
 
   /// Bytes of one slot of a store of `source`: its largest expert, rounded up to 16 KiB.
   public static func slotBytes(of source: ExpertSource) -> Int {
@@ -55,8 +69,8 @@ public final class ExpertStore: Sendable {
   public var slotBytes: Int { core.slotBytes }
   /// Bytes of all slots.
   public var memoryByteCount: Int { core.slotCount * core.slotBytes }
-  /// Reads in flight at most.
-  public var readThreadCount: Int { threads.count }
+  /// Whether the memory is registered with io_uring, which spares CPU time; false with the pool.
+  public var isMemoryRegistered: Bool { (core.queue as? UringQueue)?.isRegistered ?? false }
   /// What the store has done so far.
   public var statistics: StoreStatistics { core.table.withLock { $0.statistics } }
 

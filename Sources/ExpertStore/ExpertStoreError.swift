@@ -10,8 +10,6 @@ public struct ExpertStoreError: Error, Sendable, CustomStringConvertible {
     case damaged
     /// The system could not deliver the bytes of a slice.
     case unreadable
-    /// The system refused a thread.
-    case noThread
   }
 
   /// Where an expert's bytes could not be served.

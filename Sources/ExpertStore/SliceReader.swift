@@ -2,16 +2,21 @@ internal import ExpertPack
 internal import FileIO
 internal import Tensors
 
-/// Reads slices of experts into memory and checks them. Holds no state that changes.
+/// The files of a pack, and what their bytes have to be. Holds no state that changes.
 struct SliceReader: Sendable {
-  /// What a finished read did.
-  struct Report {
-    var bytesRead: Int
-    /// 0 when the checksum was not asked for.
-    var verifiedBytes: Int
+  /// What is wrong with the bytes of a slice.
+  enum Fault {
+    /// The system did not deliver them.
+    case failed(FileIOError)
+    /// The file ended at this byte.
+    case endOfFile(UInt64)
+    /// Their checksum is this one.
+    case checksum(UInt64)
   }
 
-  private let files: [File]
+  let files: [File]
+  /// The files' content stamps when they were opened.
+  private let stamps: [UInt64]
   private let packName: String
 
   /// Opens every file of `source` for direct reads, or for buffered ones where the file system
@@ -24,8 +29,13 @@ struct SliceReader: Sendable {
       files.append(suits ? direct : try File.reading(path))
     }
     self.files = files
+    stamps = files.map(\.contentStamp)
     packName = source.name
   }
+
+  /// Whether somebody wrote to file `index` since it was opened: what was verified before may have
+  /// changed.
+  func hasChanged(_ index: Int) -> Bool { files[index].contentStamp != stamps[index] }
 
   /// Throws unless every read and view of `placement` stays inside a slot of `slotBytes`.
   func validate(
@@ -35,8 +45,8 @@ struct SliceReader: Sendable {
       ExpertStoreError(
         .invalidPlacement, "\(packName): layer \(layer), expert \(expert): \(reason)")
     }
-    guard placement.reads.count <= 64, !placement.reads.isEmpty else {
-      throw refuse("\(placement.reads.count) reads, expected 1 to 64")
+    guard placement.reads.count <= 32, !placement.reads.isEmpty else {
+      throw refuse("\(placement.reads.count) reads, expected 1 to 32")
     }
     for (index, read) in placement.reads.enumerated() {
       let aligned =
@@ -71,46 +81,37 @@ struct SliceReader: Sendable {
     }
   }
 
-  /// Reads one slice into its place in the slot at `slot`, and checks it when `verify` is true.
-  func read(
-    _ read: ExpertPlacement.Read, slot: UnsafeMutableRawPointer, verify: Bool,
-    layer: Int, expert: Int, index: Int
-  ) -> Result<Report, ExpertStoreError> {
-    let file = files[read.file]
-    let target = UnsafeMutableRawBufferPointer(start: slot + read.slotOffset, count: read.length)
-    let needed = read.payload.upperBound - read.slotOffset
-    let place = ExpertStoreError.Place(
-      file: file.path, layer: layer, expert: expert, slice: index,
-      bytes: read.payloadOffset..<read.payloadOffset + UInt64(read.payload.count))
-    func failure(_ code: ExpertStoreError.Code, _ finding: String) -> ExpertStoreError {
-      ExpertStoreError(
-        code,
-        "\(file.path): layer \(layer), expert \(expert), slice \(index): \(finding) "
-          + "(bytes \(place.bytes.lowerBound)..<\(place.bytes.upperBound)); run: "
-          + "moepack verify \(packName)", place: place)
-    }
-    let count: Int
-    do {
-      count = try file.read(into: target, at: read.offset)
-    } catch {
-      return .failure(failure(.unreadable, error.message))
-    }
-    guard count >= needed else {
-      return .failure(
-        failure(
-          .damaged, "the file ends at byte \(read.offset + UInt64(count)), it is cut short"))
-    }
-    guard verify else { return .success(Report(bytesRead: count, verifiedBytes: 0)) }
+  /// The checksum of the payload of `read` in the slot at `slot`, when it is a wrong one.
+  func mismatch(_ read: ExpertPlacement.Read, slot: UnsafeMutableRawPointer) -> Fault? {
     let payload = UnsafeRawBufferPointer(
       start: slot + read.payload.lowerBound, count: read.payload.count)
     let checksum = XXH3.hash64(payload, seed: read.seed)
-    guard checksum == read.checksum else {
-      return .failure(
-        failure(
+    return checksum == read.checksum ? nil : .checksum(checksum)
+  }
+
+  /// The error for `fault` in read `index` of an expert, with its place and the next step.
+  func error(
+    _ fault: Fault, in read: ExpertPlacement.Read, layer: Int, expert: Int, index: Int
+  ) -> ExpertStoreError {
+    let path = files[read.file].path
+    let place = ExpertStoreError.Place(
+      file: path, layer: layer, expert: expert, slice: index,
+      bytes: read.payloadOffset..<read.payloadOffset + UInt64(read.payload.count))
+    let (code, finding): (ExpertStoreError.Code, String) =
+      switch fault {
+      case .failed(let error): (.unreadable, error.message)
+      case .endOfFile(let byte): (.damaged, "the file ends at byte \(byte), it is cut short")
+      case .checksum(let found):
+        (
           .damaged,
-          "checksum is \(Digest128.hexadecimal(checksum)), the pack says "
-            + Digest128.hexadecimal(read.checksum)))
-    }
-    return .success(Report(bytesRead: count, verifiedBytes: payload.count))
+          "checksum is \(Digest128.hexadecimal(found)), the pack says "
+            + Digest128.hexadecimal(read.checksum)
+        )
+      }
+    return ExpertStoreError(
+      code,
+      "\(path): layer \(layer), expert \(expert), slice \(index): \(finding) "
+        + "(bytes \(place.bytes.lowerBound)..<\(place.bytes.upperBound)); run: "
+        + "moepack verify \(packName)", place: place)
   }
 }

@@ -11,9 +11,14 @@ struct SlotTable {
     var expert = 0
     var reads: [ExpertPlacement.Read] = []
     var slices: [ExpertSlice] = []
+    var operations = ReadOperations()
+    /// Bit per operation: it has ended.
+    var ended: UInt64 = 0
+    /// Bit per read: an operation of it failed or came short.
+    var faulty: UInt64 = 0
     /// Bit per read: its bytes are in the slot and may be used.
     var landed: UInt64 = 0
-    /// Reads queued or running.
+    /// Operations queued, running or being checked.
     var pending = 0
     /// Users that hold the slot.
     var pins = 0
@@ -57,13 +62,13 @@ struct SlotTable {
   mutating func unpin(_ slot: Int) {
     precondition(slots[slot].pins > 0)
     slots[slot].pins -= 1
-    settle(slot)
+    release(slot)
   }
 
-  /// Evicts for expert `key` and returns the slot, pinned, with all of `reads` pending; nil when
+  /// Evicts for expert `key` and returns the slot, pinned, with all `operations` pending; nil when
   /// every slot is in use.
   mutating func assign(
-    key: Int, layer: Int, expert: Int, reads: [ExpertPlacement.Read],
+    key: Int, layer: Int, expert: Int, reads: [ExpertPlacement.Read], operations: ReadOperations,
     slices: (_ slot: Int) -> [ExpertSlice]
   ) -> Int? {
     precondition(slotOfExpert[key] < 0)
@@ -71,7 +76,7 @@ struct SlotTable {
     forget(slot)
     slots[slot] = Slot(
       key: key, layer: layer, expert: expert, reads: reads, slices: slices(slot),
-      pending: reads.count, pins: 1)
+      operations: operations, pending: operations.count, pins: 1)
     slotOfExpert[key] = Int32(slot)
     return slot
   }
@@ -83,34 +88,77 @@ struct SlotTable {
     forget(slot)
   }
 
-  /// Whether read `read` of `slot` is still wanted, and whether its checksum was seen right before.
-  func isWanted(slot: Int, read: Int) -> (wanted: Bool, verified: Bool) {
-    let state = slots[slot]
-    guard !state.isAbandoned, state.failure == nil, state.key >= 0 else { return (false, false) }
-    return (true, verified[state.key] & (1 << UInt64(read)) != 0)
+  /// The reads that are complete now that an operation has ended.
+  struct Arrival {
+    /// Bit per read: all its operations have ended, and nobody has looked at the bytes yet.
+    var due: UInt64 = 0
+    /// Bit per read of `due`: its bytes are not all there.
+    var faulty: UInt64 = 0
+    /// Bit per read: verified in this process before.
+    var verified: UInt64 = 0
   }
 
-  /// Ends read `read` of `slot`: landed and good, failed, or (nil) skipped.
-  mutating func finish(
-    slot: Int, read: Int, _ result: Result<SliceReader.Report, ExpertStoreError>?
-  ) {
-    slots[slot].pending -= 1
-    switch result {
-    case .success(let report):
-      slots[slot].landed |= 1 << UInt64(read)
-      statistics.reads += 1
-      statistics.bytesRead += report.bytesRead
-      statistics.verifiedBytes += report.verifiedBytes
-      let key = slots[slot].key
-      if report.verifiedBytes > 0, key >= 0 { verified[key] |= 1 << UInt64(read) }
-    case .failure(let error):
-      statistics.reads += 1
-      if slots[slot].failure == nil { slots[slot].failure = error }
-      forget(slot)
-    case nil:
-      break
+  /// Notes that an operation of `slot`, or a read that was read again, has delivered `bytes`; nil
+  /// when it failed. The operation stays pending until ``settle(slot:_:)``.
+  mutating func arrive(slot: Int, tag: ReadTag, bytes: Int?) -> Arrival {
+    var state = slots[slot]
+    var arrival = Arrival(verified: state.key >= 0 ? verified[state.key] : 0)
+    statistics.reads += 1
+    statistics.bytesRead += bytes ?? 0
+    let filled: Range<Int>
+    let reads: Range<Int>
+    if tag.isRetry {
+      let read = state.reads[tag.index]
+      reads = tag.index..<tag.index + 1
+      filled = read.slotOffset..<read.slotOffset + read.length
+      state.faulty &= ~(1 << UInt64(tag.index))
+    } else {
+      reads = state.operations.reads(of: tag.index)
+      filled = state.operations.slotBytes(of: tag.index, state.reads)
+      state.ended |= 1 << UInt64(tag.index)
     }
-    settle(slot)
+    for read in reads {
+      let needed = min(state.reads[read].payload.upperBound, filled.upperBound)
+      if filled.lowerBound + (bytes ?? -1) < needed { state.faulty |= 1 << UInt64(read) }
+      let mask = state.operations.mask(of: read)
+      if state.ended & mask == mask { arrival.due |= 1 << UInt64(read) }
+    }
+    arrival.faulty = state.faulty & arrival.due
+    slots[slot].ended = state.ended
+    slots[slot].faulty = state.faulty
+    return arrival
+  }
+
+  /// What became of the reads of an operation.
+  struct Verdict {
+    /// Bit per read: good.
+    var landed: UInt64 = 0
+    /// Bit per read: good by its checksum.
+    var verified: UInt64 = 0
+    var verifiedBytes = 0
+    /// Bit per read: to be read once more.
+    var again: UInt64 = 0
+    /// What is wrong for good.
+    var failure: ExpertStoreError?
+  }
+
+  /// Ends an operation of `slot`; an empty verdict for one that was cancelled.
+  /// - Returns: Bit per read that is to be read once more; each is pending now.
+  mutating func settle(slot: Int, _ verdict: Verdict) -> UInt64 {
+    slots[slot].landed |= verdict.landed
+    statistics.verifiedBytes += verdict.verifiedBytes
+    let key = slots[slot].key
+    if key >= 0 { verified[key] |= verdict.verified }
+    if let failure = verdict.failure {
+      if slots[slot].failure == nil { slots[slot].failure = failure }
+      forget(slot)
+    }
+    let isWanted = !slots[slot].isAbandoned && slots[slot].failure == nil
+    let again = isWanted ? verdict.again : 0
+    statistics.rereads += again.nonzeroBitCount
+    slots[slot].pending += again.nonzeroBitCount - 1
+    release(slot)
+    return again
   }
 
   /// Takes the slot's expert out of the table: nobody finds it there any more.
@@ -122,7 +170,7 @@ struct SlotTable {
   }
 
   /// Lists the slot for eviction once nobody uses it and nothing writes to it.
-  private mutating func settle(_ slot: Int) {
+  private mutating func release(_ slot: Int) {
     guard slots[slot].pins == 0, slots[slot].pending == 0 else { return }
     if slots[slot].key >= 0 {
       recency.insertMostRecent(slot)

@@ -1,14 +1,8 @@
 internal import ExpertPack
-internal import FileIO
+package import FileIO
 
-/// What the store's users and its read threads share.
-final class StoreCore: Sendable {
-  /// One read of the expert in a slot.
-  struct Job: Sendable {
-    let slot: Int
-    let read: Int
-  }
-
+/// What the store's users and its read queue share.
+final class StoreCore: ReadCompletion {
   let source: ExpertSource
   let slotCount: Int
   let slotBytes: Int
@@ -17,11 +11,13 @@ final class StoreCore: Sendable {
   private let reader: SliceReader
   private let verification: ReadVerification
   private let memory: AlignedBuffer  // [slotCount, slotBytes]
+  private let split: Int
   let table: Monitor<SlotTable>
-  let queue = WorkQueue<Job>()
+  let queue: any ReadQueue
 
   init(
-    source: ExpertSource, slotCount: Int, slotBytes: Int, verification: ReadVerification
+    source: ExpertSource, slotCount: Int, slotBytes: Int, verification: ReadVerification,
+    split: Int, makeQueue: ReadQueueFactory
   ) throws {
     self.source = source
     self.slotCount = slotCount
@@ -37,6 +33,8 @@ final class StoreCore: Sendable {
     reader = try SliceReader(source: source)
     memory = try AlignedBuffer(count: slotCount * slotBytes)
     table = Monitor(SlotTable(slotCount: slotCount, expertCount: total))
+    self.split = split
+    queue = try makeQueue(reader.files, memory.bytes, slotBytes)
   }
 
   func key(layer: Int, expert: Int) -> Int {
@@ -64,13 +62,20 @@ final class StoreCore: Sendable {
     guard table.hasFreeSlot else { return nil }
     let placement = source.placement(layer, expert)
     try reader.validate(placement, layer: layer, expert: expert, slotBytes: slotBytes)
-    let slot = table.assign(key: key, layer: layer, expert: expert, reads: placement.reads) {
-      slot in
+    let operations = ReadOperations(placement.reads, split: split)
+    let slot = table.assign(
+      key: key, layer: layer, expert: expert, reads: placement.reads, operations: operations
+    ) { slot in
       placement.slices.map { ExpertSlice($0, slot: address(slot)) }
     }
     guard let slot else { return nil }
     table.statistics.expertsRead += 1
-    for read in placement.reads.indices { queue.push(Job(slot: slot, read: read)) }
+    for operation in 0..<operations.count {
+      let read = placement.reads[operations.reads(of: operation).lowerBound]
+      submit(
+        read, bytes: operations.slotBytes(of: operation, placement.reads),
+        tag: ReadTag(slot: slot, index: operation, isRetry: false))
+    }
     return (slot, false)
   }
 
@@ -93,30 +98,100 @@ final class StoreCore: Sendable {
     }
   }
 
-  /// What a read thread does until the queue closes.
-  func serve() {
-    while let job = queue.pop() {
-      let (slot, wanted, verified) = table.withLock { table in
-        let (wanted, verified) = table.isWanted(slot: job.slot, read: job.read)
-        return (table.slots[job.slot], wanted, verified)
+  /// Lets reads of `slot` that have not begun fall away. The caller sees to it that the slot is not
+  /// given to another expert meanwhile, whose reads would fall away too.
+  func cancelReads(of slot: Int) {
+    queue.cancel { ReadTag(rawValue: $0.tag).slot == slot }
+  }
+
+  /// Reads `bytes` of a slot from the file of `read`, in which they lie where `read` has them.
+  private func submit(_ read: ExpertPlacement.Read, bytes: Range<Int>, tag: ReadTag) {
+    queue.submit(
+      ReadRequest(
+        file: reader.files[read.file],
+        offset: read.offset + UInt64(bytes.lowerBound - read.slotOffset),
+        target: UnsafeMutableRawBufferPointer(
+          start: address(tag.slot) + bytes.lowerBound, count: bytes.count),
+        tag: tag.rawValue, completion: self))
+  }
+
+  /// Checks what has landed, on the thread that read it: with the pool checksums run in parallel,
+  /// and with io_uring the one thread hashes several times faster than disks deliver while the
+  /// reads behind it go on.
+  func readEnded(_ request: ReadRequest, _ outcome: ReadOutcome) {
+    let tag = ReadTag(rawValue: request.tag)
+    var verdict = SlotTable.Verdict()
+    var reads: [ExpertPlacement.Read] = []
+    switch outcome {
+    case .cancelled: break
+    case .read, .failed:
+      var bytes: Int?
+      if case .read(let count) = outcome { bytes = count }
+      let (slot, arrival) = table.withLock { table in
+        let arrival = table.arrive(slot: tag.slot, tag: tag, bytes: bytes)
+        return (table.slots[tag.slot], arrival)
       }
-      var result: Result<SliceReader.Report, ExpertStoreError>?
-      if wanted {
-        let verify: Bool
-        switch verification {
-        case .always: verify = true
-        case .first: verify = !verified
-        case .off: verify = false
+      reads = slot.reads
+      for index in reads.indices where arrival.due & (1 << UInt64(index)) != 0 {
+        let bit: UInt64 = 1 << UInt64(index)
+        let read = reads[index]
+        var fault: SliceReader.Fault?
+        if arrival.faulty & bit != 0 {
+          fault = transferFault(outcome, at: request.offset)
+        } else if isToVerify(read, wasVerified: arrival.verified & bit != 0) {
+          fault = reader.mismatch(read, slot: address(tag.slot))
+          if fault == nil {
+            verdict.verified |= bit
+            verdict.verifiedBytes += read.payload.count
+          }
         }
-        result = reader.read(
-          slot.reads[job.read], slot: address(job.slot), verify: verify, layer: slot.layer,
-          expert: slot.expert, index: job.read)
+        if let fault {
+          // A transfer may go wrong once; what is wrong twice is wrong on the disk.
+          if tag.isRetry {
+            verdict.failure = reader.error(
+              fault, in: read, layer: slot.layer, expert: slot.expert, index: index)
+          } else {
+            verdict.again |= bit
+          }
+        } else {
+          verdict.landed |= bit
+        }
       }
-      table.withLock { $0.finish(slot: job.slot, read: job.read, result) }
-      table.wakeAll()
+    }
+    // While this operation is pending the slot cannot be given to another expert.
+    if verdict.failure != nil { cancelReads(of: tag.slot) }
+    let again = table.withLock { $0.settle(slot: tag.slot, verdict) }
+    table.wakeAll()
+    for index in reads.indices where again & (1 << UInt64(index)) != 0 {
+      let read = reads[index]
+      submit(
+        read, bytes: read.slotOffset..<read.slotOffset + read.length,
+        tag: ReadTag(slot: tag.slot, index: index, isRetry: true))
+    }
+  }
+
+  private func transferFault(_ outcome: ReadOutcome, at offset: UInt64) -> SliceReader.Fault {
+    switch outcome {
+    case .failed(let error): .failed(error)
+    case .read(let count): .endOfFile(offset + UInt64(count))
+    case .cancelled: .endOfFile(offset)
+    }
+  }
+
+  private func isToVerify(_ read: ExpertPlacement.Read, wasVerified: Bool) -> Bool {
+    switch verification {
+    case .always: true
+    case .first: !wasVerified || reader.hasChanged(read.file)
+    case .off: false
     }
   }
 }
+
+/// Makes the queue of a store that reads `files` into `memory`, never across a multiple of `piece`.
+package typealias ReadQueueFactory =
+  @Sendable (
+    _ files: [File], _ memory: UnsafeMutableRawBufferPointer, _ piece: Int
+  ) throws -> any ReadQueue
 
 extension Duration {
   /// The duration in seconds.

@@ -6,9 +6,11 @@ public struct StoreStatistics: Sendable, Equatable {
   public var hits = 0
   /// Experts read, counted when their reads are queued.
   public var expertsRead = 0
-  /// Read operations finished, failed ones included.
+  /// Read operations finished, failed ones and second ones included.
   public var reads = 0
-  /// Bytes those reads delivered.
+  /// Slices read a second time because the first delivery was short, wrong or failed.
+  public var rereads = 0
+  /// Bytes all read operations delivered.
   public var bytesRead = 0
   /// Bytes whose checksum was computed and found right.
   public var verifiedBytes = 0
@@ -30,6 +32,7 @@ public struct StoreStatistics: Sendable, Equatable {
     difference.hits = later.hits - earlier.hits
     difference.expertsRead = later.expertsRead - earlier.expertsRead
     difference.reads = later.reads - earlier.reads
+    difference.rereads = later.rereads - earlier.rereads
     difference.bytesRead = later.bytesRead - earlier.bytesRead
     difference.verifiedBytes = later.verifiedBytes - earlier.verifiedBytes
     difference.stallSeconds = later.stallSeconds - earlier.stallSeconds

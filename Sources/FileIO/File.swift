@@ -24,6 +24,13 @@ public final class File: Sendable {
 
   deinit { try? descriptor.close() }
 
+  /// The descriptor, for system calls that nothing here wraps. It stays this file's to close.
+  package var descriptorNumber: Int32 { descriptor.rawValue }
+
+  /// A value that changes whenever somebody writes to the file or changes its length. It follows
+  /// the file's time of modification, so a writer that sets the time back is not noticed.
+  public var contentStamp: UInt64 { cp_content_stamp(descriptor.rawValue) }
+
   /// Opens an existing regular file for reading through the page cache.
   ///
   /// A directory, pipe or device is an error; opening never waits for one.

@@ -52,11 +52,12 @@ public final class Model: Sendable {
     let source = ExpertSource(pack: pack, layerCount: config.layerCount)
     let plan = try MemoryPlan(pack: pack, config: config, options: options)
     let image = try pack.loadResident(
-      verify: options.verification != .off, threads: max(1, options.readThreads))
+      verify: options.verification != .off, threads: options.reading.depth)
     let weights = try ModelWeights(pack: pack, config: config, image: image, kernels: kernels)
     let store = try ExpertStore(
       source: source, slotCount: plan.slotCount, minimumSlots: config.experts.usedCount,
-      readThreads: options.readThreads, verification: options.verification)
+      reading: options.reading, verification: options.verification,
+      makeQueue: options.makeReadQueue ?? options.reading.makeQueue(files:memory:piece:))
     return Model(
       config: config, plan: plan, store: store, weights: weights, kernels: kernels,
       options: options)

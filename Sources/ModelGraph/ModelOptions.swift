@@ -1,4 +1,5 @@
 public import ExpertStore
+public import FileIO
 public import Kernels
 
 /// How a model is to be run. No choice but ``instructionSet`` changes any result.
@@ -13,14 +14,17 @@ public struct ModelOptions: Sendable {
   public var batch = 64
   /// Threads that compute, 1 to 1024.
   public var threads: Int
-  /// Reads in flight.
-  public var readThreads = 8
+  /// How experts are read.
+  public var reading = ReadSettings.standard
   /// When weights are compared with their checksums.
   public var verification = ReadVerification.first
   /// Instructions to use; nil for the best that the CPU has.
   public var instructionSet: InstructionSet?
   /// Experts to hold at most, whatever the budget; nil for as many as fit.
   public var maximumSlots: Int?
+
+  /// Makes the queue that experts are read with; nil for the one that ``reading`` describes.
+  package var makeReadQueue: ReadQueueFactory?
 
   /// Options with `threads` compute threads and defaults for the rest.
   public init(threads: Int) {

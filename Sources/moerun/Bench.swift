@@ -42,6 +42,7 @@ struct Bench: ParsableCommand {
     let decode: PhaseReport
     let peakMemoryBytes: UInt64
     let memory: MemoryReport
+    let io: ReadReport
     let isa: String
   }
 
@@ -50,19 +51,19 @@ struct Bench: ParsableCommand {
       let tokenizer = try Tokenizer(packAt: model.pack)
       // One token more than is timed: the prompt's evaluation gives the first.
       let loaded = try model.load(contextLength: prefill + decode)
-      let session = try Session(model: loaded)
+      let session = try Session(model: loaded.model)
       let statistics = try statsCSV.map { try StatisticsFile(path: $0) }
       let result = try Generator(session: session, tokenizer: tokenizer).run(
-        prompt: Self.prompt(count: prefill, vocabulary: loaded.config.vocabularySize),
+        prompt: Self.prompt(count: prefill, vocabulary: loaded.model.config.vocabularySize),
         settings: .init(
           maximumTokens: decode == 0 ? 0 : decode + 1, sampler: .greedy, ignoresEnd: true),
         onStep: { try statistics?.add($0) }, onText: { _ in })
-      let memory = MemoryReport(model: loaded, budget: model.budget)
+      let memory = MemoryReport(model: loaded.model, budget: model.budget)
       if json {
         try Console.json(
           Report(
             prefill: result.prefill, decode: result.decode, peakMemoryBytes: memory.peakBytes,
-            memory: memory, isa: loaded.instructionSet.rawValue))
+            memory: memory, io: loaded.reading, isa: loaded.model.instructionSet.rawValue))
         return
       }
       var table = TextTable(

@@ -89,6 +89,7 @@ struct Generate: ParsableCommand {
     let prefill: PhaseReport
     let decode: PhaseReport
     let memory: MemoryReport
+    let io: ReadReport
     let isa: String
   }
 
@@ -97,7 +98,7 @@ struct Generate: ParsableCommand {
       let tokenizer = try Tokenizer(packAt: model.pack)
       let ids = try tokenizer.encode(prompt)
       let loaded = try model.load(contextLength: context ?? ids.count + count)
-      let session = try Session(model: loaded)
+      let session = try Session(model: loaded.model)
       let generator = Generator(session: session, tokenizer: tokenizer)
       let statistics = try statsCSV.map { try StatisticsFile(path: $0) }
       let result = try generator.run(
@@ -105,13 +106,13 @@ struct Generate: ParsableCommand {
         settings: .init(maximumTokens: count, sampler: try sampler, ignoresEnd: ignoreEnd),
         onStep: { try statistics?.add($0) },
         onText: { if !json { Console.output($0) } })
-      let memory = MemoryReport(model: loaded, budget: model.budget)
+      let memory = MemoryReport(model: loaded.model, budget: model.budget)
       if json {
         try Console.json(
           Report(
             text: result.text, promptTokens: ids.count, completionTokens: result.tokens.count,
             stopReason: result.stopReason, prefill: result.prefill, decode: result.decode,
-            memory: memory, isa: loaded.instructionSet.rawValue))
+            memory: memory, io: loaded.reading, isa: loaded.model.instructionSet.rawValue))
       } else {
         if !result.text.hasSuffix("\n") { Console.line("") }
         Console.message(RunReport.line(result, memory: memory))

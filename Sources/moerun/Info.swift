@@ -28,11 +28,12 @@ struct Info: ParsableCommand {
     try runCommand("moerun") {
       let pack = try PackDirectory.open(model.pack)
       let config = try ModelConfig(pack: pack)
-      let options = model.modelOptions(contextLength: context)
+      let choice = try model.readChoice(for: pack)
+      let options = model.modelOptions(contextLength: context, reading: choice.settings)
       let plan = try MemoryPlan(pack: pack, config: config, options: options)
       let report = InfoReport(
         pack: pack, config: config, plan: plan, threads: options.threads,
-        isa: try InstructionSet.detected().rawValue)
+        io: ReadReport(choice), isa: try InstructionSet.detected().rawValue)
       if json { try Console.json(report) } else { Console.line(report.text) }
     }
   }
@@ -68,11 +69,13 @@ private struct InfoReport: Encodable {
   let computeSlices: [Int]
   let expertTypes: [String]
   let memory: Memory
+  let io: ReadReport
   let isa: String
   let threads: Int
 
   init(
-    pack: PackDirectory, config: ModelConfig, plan: MemoryPlan, threads: Int, isa: String
+    pack: PackDirectory, config: ModelConfig, plan: MemoryPlan, threads: Int, io: ReadReport,
+    isa: String
   ) {
     self.pack = pack.path
     kind = pack.manifest.kind.rawValue
@@ -97,6 +100,7 @@ private struct InfoReport: Encodable {
       stateBytes: plan.stateBytes, scratchBytes: plan.scratchBytes,
       processBytes: MemoryPlan.processAllowance, slotBytes: plan.demand.slotBytes,
       slots: plan.slotCount, contextTokens: plan.contextLength)
+    self.io = io
     self.isa = isa
     self.threads = threads
   }
@@ -114,6 +118,7 @@ private struct InfoReport: Encodable {
       ("expert types", "\(expertTypes.joined(separator: ", ")) (gate/up/down)"),
       ("compute slices", slices),
       ("runs with", "\(isa), \(threads) compute threads"),
+      ("reads with", io.text),
       ("", ""),
       ("memory budget", memory.budgetBytes.map { size($0) } ?? "none"),
       ("  resident", size(memory.residentBytes)),

@@ -37,7 +37,7 @@ struct LogitsCommand: ParsableCommand {
       // A pipe or device would be replaced by a file.
       _ = try File.readingIfPresent(output)
       let ids = try tokenIDs()
-      let loaded = try model.load(contextLength: ids.count, besides: ids.count * 4)
+      let loaded = try model.load(contextLength: ids.count, besides: ids.count * 4).model
       let session = try Session(model: loaded)
       let recorder = try blocks.map { try BlockRecorder(directory: $0) }
       if let recorder {

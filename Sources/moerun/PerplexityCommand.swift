@@ -39,6 +39,7 @@ struct PerplexityCommand: ParsableCommand {
     let windows: Int
     let prefill: PhaseReport
     let memory: MemoryReport
+    let io: ReadReport
     let isa: String
   }
 
@@ -52,19 +53,20 @@ struct PerplexityCommand: ParsableCommand {
       defer { line.clear() }
       let vocabulary = tokenizer.vocabulary
       let result = try Perplexity(
-        session: try Session(model: loaded), text: ids, context: context,
+        session: try Session(model: loaded.model), text: ids, context: context,
         bos: vocabulary.addsBOS ? vocabulary.bosID : nil
       ) { done, all, soFar in
         line.set(done: done, total: all, note: "perplexity \(decimal(soFar, 4))")
       }
       line.clear()
-      let memory = MemoryReport(model: loaded, budget: model.budget)
+      let memory = MemoryReport(model: loaded.model, budget: model.budget)
       if json {
         try Console.json(
           Report(
             perplexity: result.perplexity, standardError: result.standardError,
             tokens: result.tokens, context: context, windows: result.windows,
-            prefill: result.report, memory: memory, isa: loaded.instructionSet.rawValue))
+            prefill: result.report, memory: memory, io: loaded.reading,
+            isa: loaded.model.instructionSet.rawValue))
         return
       }
       Console.line(

@@ -2,6 +2,7 @@ public import ArgumentParser
 import CommandSupport
 import ExpertPack
 public import ExpertStore
+import FileIO
 import ModelGraph
 
 /// Options of every command that runs the model.
@@ -19,9 +20,23 @@ struct RunOptions: ParsableArguments {
   var threads: Int?
 
   @Option(
+    name: .customLong("io-backend"),
+    help: ArgumentHelp(
+      "How experts are read: uring, pread or auto, what the disk does best.", valueName: "backend"))
+  var ioBackend = BackendChoice.auto
+
+  @Option(
     name: .customLong("io-threads"),
-    help: ArgumentHelp("Threads that read experts.", valueName: "n"))
-  var ioThreads = RunOptions.defaultIOThreads
+    help: ArgumentHelp(
+      "Reads at once: threads with pread, ring entries with uring, 1 to 64. (default: measured)",
+      valueName: "n"))
+  var ioThreads: Int?
+
+  @Option(
+    name: .customLong("io-split"),
+    help: ArgumentHelp(
+      "Reads that an expert is cut into: 1, 2, 4 or 8. (default: measured)", valueName: "n"))
+  var ioSplit: Int?
 
   @Option(help: ArgumentHelp("Tokens of a prompt evaluated at a time.", valueName: "n"))
   var batch = 64
@@ -31,13 +46,12 @@ struct RunOptions: ParsableArguments {
     help: ArgumentHelp("Check slices when read: first, always or off.", valueName: "when"))
   var verifyReads = ReadVerification.first
 
-  /// Readers in flight: enough to keep an SSD's queue filled (16 reached 1.1 times the rate of 1
-  /// with huge-page buffers), few enough to cost nothing.
-  static let defaultIOThreads = 8
-
   func validate() throws {
-    guard (1...64).contains(ioThreads) else {
+    if let ioThreads, !(1...64).contains(ioThreads) {
       throw ValidationError("--io-threads takes 1 to 64, found \(ioThreads)")
+    }
+    if let ioSplit, !ReadSettings.splits.contains(ioSplit) {
+      throw ValidationError("--io-split takes 1, 2, 4 or 8, found \(ioSplit)")
     }
     if let threads, !(1...256).contains(threads) {
       throw ValidationError("--threads takes 1 to 256, found \(threads)")
@@ -50,28 +64,51 @@ struct RunOptions: ParsableArguments {
   /// Bytes that the run may take.
   var budget: UInt64 { memory?.bytes ?? SystemMemory.defaultBudget }
 
+  /// A loaded model, and how it reads its experts.
+  struct Loaded {
+    let model: Model
+    let reading: ReadReport
+  }
+
   /// Opens the pack and loads what stays in memory.
   /// - Parameters:
   ///   - contextLength: Positions that the session will have.
   ///   - besides: Bytes of the budget that the command itself holds while the model runs.
-  /// - Returns: The model, ready for a session.
+  /// - Returns: The model, ready for a session, and how it reads.
   /// - Throws: What is wrong with the pack or its model, and the numbers when it does not fit.
-  func load(contextLength: Int, besides: Int = 0) throws -> Model {
-    var options = modelOptions(contextLength: contextLength)
+  func load(contextLength: Int, besides: Int = 0) throws -> Loaded {
+    let pack = try PackDirectory.open(pack)
+    let choice = try readChoice(for: pack)
+    var options = modelOptions(contextLength: contextLength, reading: choice.settings)
     options.memoryBudget = options.memoryBudget.map { max(0, $0 - besides) }
-    return try Model.load(pack: try PackDirectory.open(pack), options: options)
+    let model = try Model.load(pack: pack, options: options)
+    let reading = ReadReport(
+      choice, settings: model.store.reading, hasRegisteredMemory: model.store.isMemoryRegistered)
+    return Loaded(model: model, reading: reading)
+  }
+
+  /// How `pack` is to be read.
+  func readChoice(for pack: PackDirectory) throws -> ReadChoice {
+    try ReadChoice(
+      pack: pack, backend: ReadBackend(rawValue: ioBackend.rawValue), depth: ioThreads,
+      split: ioSplit)
   }
 
   /// These options as the model takes them.
-  func modelOptions(contextLength: Int) -> ModelOptions {
+  func modelOptions(contextLength: Int, reading: ReadSettings) -> ModelOptions {
     var options = ModelOptions(threads: threads ?? SystemMemory.processorCount)
     options.memoryBudget = Int(clamping: budget)
     options.contextLength = contextLength
     options.batch = batch
-    options.readThreads = ioThreads
+    options.reading = reading
     options.verification = verifyReads
     return options
   }
 }
 
 extension ReadVerification: ExpressibleByArgument {}
+
+/// What `--io-backend` takes.
+enum BackendChoice: String, ExpressibleByArgument, CaseIterable {
+  case auto, uring, pread
+}

@@ -1,5 +1,6 @@
 import ExpertPack
 import ExpertStore
+import FileIO
 import Foundation
 import TestSupport
 import Testing
@@ -10,14 +11,14 @@ struct DamageTests {
 
   @Test(
     "a flipped bit is an error that names the place, and nothing of the expert is served",
-    arguments: 0..<4, [1, 16])
-  func flipped(slice: Int, threads: Int) throws {
+    arguments: 0..<4, SyntheticPack.readings)
+  func flipped(slice: Int, reading: ReadSettings) throws {
     let pack = try SyntheticPack()
     let file = pack.pack.files[1].path
     let read = pack.pack.placement(layer: 1, expert: 3).reads[slice]
     let offset = Int(read.payloadOffset) + read.payload.count / 2
     try FileBytes.flipBit(file, offset: offset, bit: 5)
-    let store = try pack.store(slots: 4, threads: threads)
+    let store = try pack.store(slots: 4, reading: reading)
     for _ in 0..<2 {
       let error = #expect(throws: ExpertStoreError.self) {
         try store.withExperts(layer: 1, experts: [3, 0, 5]) { _, expert in
@@ -69,10 +70,11 @@ struct DamageTests {
     #expect(error?.message.contains("it is cut short") == true)
   }
 
-  @Test("a body that throws leaves the store as usable as before", arguments: [1, 2, 16])
-  func bodyThrows(_ threads: Int) throws {
+  @Test(
+    "a body that throws leaves the store as usable as before", arguments: SyntheticPack.readings)
+  func bodyThrows(_ reading: ReadSettings) throws {
     let pack = try SyntheticPack()
-    let store = try pack.store(slots: 2, threads: threads)
+    let store = try pack.store(slots: 2, reading: reading)
     for round in 0..<20 {
       var calls = 0
       #expect(throws: Refused.self) {
@@ -83,6 +85,31 @@ struct DamageTests {
       }
       try pack.check(store, layer: (round + 1) % 3, [5, 3, 1, 0])
     }
+  }
+
+  @Test("a file that is written to under a running process is verified again")
+  func changedInUse() throws {
+    let pack = try SyntheticPack()
+    let store = try pack.store(slots: 1)
+    try pack.check(store, layer: 0, [0])
+    try pack.check(store, layer: 0, [1])
+    try FileBytes.flipBit(pack.pack.files[0].path, offset: 100, bit: 3)
+    let error = #expect(throws: ExpertStoreError.self) { try pack.check(store, layer: 0, [0]) }
+    #expect(error?.code == .damaged)
+    #expect(error?.place?.slice == 0)
+    try pack.check(store, layer: 0, [2])
+  }
+
+  @Test("a pack that is replaced under a running process is read on as it was")
+  func replacedInUse() throws {
+    let pack = try SyntheticPack()
+    let store = try pack.store(slots: 1)
+    try pack.check(store, layer: 0, [0])
+    for file in pack.pack.files {
+      let size = try FileBytes.size(file.path)
+      try Data(count: size).write(to: URL(filePath: file.path), options: .atomic)
+    }
+    for layer in 0..<3 { try pack.check(store, layer: layer, [0, 1, 2, 3, 4, 5]) }
   }
 
   @Test("a missing file is refused when the store opens")

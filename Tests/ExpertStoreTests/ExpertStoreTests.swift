@@ -1,5 +1,6 @@
 import ExpertPack
 import ExpertStore
+import FileIO
 import Foundation
 import TestSupport
 import Testing
@@ -8,14 +9,16 @@ import Testing
 struct ExpertStoreTests {
   struct Shape: Sendable, CustomTestStringConvertible {
     let slots: Int
-    let threads: Int
+    let reading: ReadSettings
     let kind: PackKind
-    var testDescription: String { "\(slots) slots, \(threads) threads, \(kind)" }
+    var testDescription: String {
+      "\(slots) slots, \(reading.backend) \(reading.depth), split \(reading.split), \(kind)"
+    }
   }
 
   static let shapes: [Shape] = [1, 2, 5, 18].flatMap { slots in
-    [1, 2, 16].flatMap { threads in
-      [PackKind.packed, .inPlace].map { Shape(slots: slots, threads: threads, kind: $0) }
+    SyntheticPack.readings.flatMap { reading in
+      [PackKind.packed, .inPlace].map { Shape(slots: slots, reading: reading, kind: $0) }
     }
   }
 
@@ -28,23 +31,27 @@ struct ExpertStoreTests {
     }
   }()
 
-  @Test("every byte served is the source's, for any number of slots and threads", arguments: shapes)
+  @Test(
+    "every byte served is the source's, for any number of slots, backend, depth and split",
+    arguments: shapes)
   func served(_ shape: Shape) throws {
     let pack = try SyntheticPack(kind: shape.kind)
-    let store = try pack.store(slots: shape.slots, threads: shape.threads)
+    let store = try pack.store(slots: shape.slots, reading: shape.reading)
     #expect(store.slotCount == shape.slots)
-    #expect(store.readThreadCount == shape.threads)
+    #expect(store.reading == shape.reading)
     for request in Self.requests { try pack.check(store, layer: request.layer, request.experts) }
     let statistics = store.statistics
     #expect(statistics.expertsRequested == Self.requests.reduce(0) { $0 + $1.experts.count })
     #expect(statistics.expertsRequested == statistics.hits + statistics.expertsRead)
   }
 
-  @Test("what is evicted depends on the requests, not on threads or timing", arguments: [2, 5, 11])
+  @Test(
+    "what is evicted depends on the requests, not on backend, depth or timing",
+    arguments: [2, 5, 11])
   func deterministic(_ slots: Int) throws {
     let pack = try SyntheticPack()
-    let runs = try [1, 2, 16].map { threads in
-      let store = try pack.store(slots: slots, threads: threads)
+    let runs = try SyntheticPack.readings.filter { $0.split == 4 }.map { reading in
+      let store = try pack.store(slots: slots, reading: reading)
       let order = try Self.requests.map { try pack.check(store, layer: $0.layer, $0.experts) }
       var statistics = store.statistics
       statistics.stallSeconds = 0
@@ -132,10 +139,31 @@ struct ExpertStoreTests {
     #expect(second.verifiedBytes == (verification == .always ? second.bytesRead : 0))
   }
 
-  @Test("several users of the smallest store do not lock each other out")
-  func concurrent() throws {
+  @Test(
+    "a split changes how many reads there are, not what they bring",
+    arguments: [
+      (1, 18), (2, 36), (4, 72), (8, 144),
+    ])
+  func split(_ split: Int, reads: Int) throws {
     let pack = try SyntheticPack()
-    let store = try pack.store(slots: 2, threads: 2)
+    for backend in ReadBackend.allCases where backend.isAvailable {
+      let reading = ReadSettings(backend: backend, depth: 4, split: split)
+      let store = try pack.store(slots: 18, reading: reading)
+      for layer in 0..<3 { try pack.check(store, layer: layer, [0, 1, 2, 3, 4, 5]) }
+      let statistics = store.statistics
+      #expect(statistics.reads == reads)
+      #expect(statistics.bytesRead == pack.pack.files.reduce(0) { $0 + Int($1.byteCount) })
+      #expect(statistics.verifiedBytes == statistics.bytesRead)
+      #expect(statistics.rereads == 0)
+    }
+  }
+
+  @Test(
+    "several users of the smallest store do not lock each other out",
+    arguments: SyntheticPack.readings)
+  func concurrent(_ reading: ReadSettings) throws {
+    let pack = try SyntheticPack()
+    let store = try pack.store(slots: 2, reading: reading)
     DispatchQueue.concurrentPerform(iterations: 4) { user in
       for request in Self.requests {
         #expect(throws: Never.self) {

@@ -1,5 +1,6 @@
 import ExpertPack
 import ExpertStore
+import FileIO
 import Foundation
 import GGUF
 import Packer
@@ -31,11 +32,38 @@ final class SyntheticPack: Sendable {
   ])
 
   func store(
-    slots: Int, threads: Int = 2, verification: ReadVerification = .first, minimum: Int = 1
+    slots: Int, reading: ReadSettings = ReadSettings(backend: .pread, depth: 2, split: 4),
+    verification: ReadVerification = .first, minimum: Int = 1
   ) throws -> ExpertStore {
     try ExpertStore(
       source: ExpertSource(pack: pack), slotCount: slots, minimumSlots: minimum,
-      readThreads: threads, verification: verification)
+      reading: reading, verification: verification)
+  }
+
+  /// A store whose reads go wrong as `plan` says.
+  func store(
+    slots: Int, reading: ReadSettings, plan: FaultyQueue.Plan,
+    verification: ReadVerification = .first
+  ) throws -> (store: ExpertStore, queue: FaultyQueue) {
+    let queue = Monitor<FaultyQueue?>(nil)
+    let store = try ExpertStore(
+      source: ExpertSource(pack: pack), slotCount: slots, minimumSlots: 1, reading: reading,
+      verification: verification
+    ) { files, memory, piece in
+      let made = FaultyQueue(
+        try reading.makeQueue(files: files, memory: memory, piece: piece), plan: plan)
+      queue.withLock { $0 = made }
+      return made
+    }
+    return (store, try #require(queue.withLock { $0 }))
+  }
+
+  /// Backends of this machine with some depths and all splits.
+  static let readings: [ReadSettings] = ReadBackend.allCases.filter(\.isAvailable).flatMap {
+    backend in
+    [(1, 4), (2, 1), (16, 2), (16, 4), (5, 8)].map {
+      ReadSettings(backend: backend, depth: $0.0, split: $0.1)
+    }
   }
 
   /// Whether slice `index` of `slice` holds the source's bytes of this expert.

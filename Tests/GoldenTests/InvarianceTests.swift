@@ -1,4 +1,5 @@
 import ExpertPack
+import FileIO
 import Foundation
 import Kernels
 import ModelGraph
@@ -23,7 +24,7 @@ struct InvarianceTests {
               "\(slots) slots, \(readers) readers",
               {
                 $0.maximumSlots = slots
-                $0.readThreads = readers
+                $0.reading.depth = readers
               }
             ))
         }

@@ -1,6 +1,7 @@
 import ExpertPack
 import ExpertStore
 import Foundation
+import FileIO
 import Kernels
 import ModelGraph
 import TestSupport
@@ -70,7 +71,7 @@ struct ReferenceTests {
       options.batch = run.batch
       options.threads = run.threads
       options.maximumSlots = run.slots
-      options.readThreads = run.readThreads
+      options.reading.depth = run.readThreads
     }
     #expect(model.store.slotCount == run.slots)
     let session = try Session(model: model)

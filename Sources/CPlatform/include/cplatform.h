@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cp_uring.h"
+
 /* Opens `path` for reading past the page cache: O_DIRECT on Linux, F_NOCACHE on macOS.
  * Returns a descriptor, or -1 with errno; EINVAL when the file system has no direct reads. */
 int cp_open_direct(const char *path);
@@ -17,6 +19,13 @@ bool cp_is_regular_file(int fd);
 /* Alignment that direct reads of `fd` ask of memory address and file offset, in bytes;
  * 4096 when the kernel does not say. */
 size_t cp_direct_alignment(int fd);
+
+/* When the content of `fd` was last changed, in nanoseconds, mixed with its length: two equal values
+ * mean that nothing wrote to it in between. */
+uint64_t cp_content_stamp(int fd);
+
+/* The device that `fd` lies on; both 0 when unknown. */
+void cp_device(int fd, uint32_t *major_number, uint32_t *minor_number);
 
 /* Advises huge pages for [address, address + length). Best effort; false when refused. */
 bool cp_advise_huge_pages(void *address, size_t length);

@@ -9,7 +9,7 @@ internal import CPlatform
 
 /// Threads of our own: reads block, and a blocked thread of Swift's cooperative pool is one less
 /// for everybody else.
-final class ThreadGroup: @unchecked Sendable {
+package final class ThreadGroup: @unchecked Sendable {
   // Sendable: `threads` is written by init alone, and read by the one caller of join.
   private var threads: [pthread_t] = []
 
@@ -24,8 +24,8 @@ final class ThreadGroup: @unchecked Sendable {
   }
 
   /// Starts `count` threads named `name-0`, `name-1`, ... that run `body` and end with it.
-  /// Throws `.noThread` when the system refuses the first one; fewer than `count` otherwise.
-  init(name: String, count: Int, body: @escaping @Sendable () -> Void) throws(ExpertStoreError) {
+  /// Throws when the system refuses the first one; fewer than `count` otherwise.
+  package init(name: String, count: Int, body: @escaping @Sendable () -> Void) throws(FileIOError) {
     for index in 0..<count {
       let start = Unmanaged.passRetained(Start(name: "\(name)-\(index)", body: body))
       #if canImport(Darwin)
@@ -37,9 +37,9 @@ final class ThreadGroup: @unchecked Sendable {
       guard status == 0 else {
         start.release()
         if threads.isEmpty {
-          throw ExpertStoreError(
-            .noThread,
-            "cannot start a read thread (errno \(status)); raise the limit on threads of this user")
+          throw FileIOError(
+            .system, path: name,
+            message: "cannot start a thread (errno \(status)); raise this user's limit on threads")
         }
         return
       }
@@ -52,10 +52,10 @@ final class ThreadGroup: @unchecked Sendable {
   }
 
   /// Threads that run.
-  var count: Int { threads.count }
+  package var count: Int { threads.count }
 
   /// Waits until every thread has ended. Called once.
-  func join() {
+  package func join() {
     for thread in threads { pthread_join(thread, nil) }
     threads = []
   }

@@ -1,0 +1,94 @@
+/// Finds out how a disk is best read, by reading it for a moment.
+public enum ReadProbe {
+  /// One setting and what it reached.
+  public struct Sample: Sendable, Equatable {
+    /// The setting.
+    public let settings: ReadSettings
+    /// Bytes per second from the first submission to the last completion.
+    public let bytesPerSecond: Double
+
+    /// A sample of these values.
+    public init(settings: ReadSettings, bytesPerSecond: Double) {
+      self.settings = settings
+      self.bytesPerSecond = bytesPerSecond
+    }
+  }
+
+  /// What is read: direct reads at pseudo-random places of a pack's own files.
+  public struct Subject: Sendable {
+    /// The files, each with its length in bytes.
+    public let files: [(file: File, byteCount: UInt64)]
+    /// Bytes of an expert; a read is a part of it.
+    public let recordBytes: Int
+
+    /// A subject of `files`, of which those shorter than an expert are left out.
+    public init(files: [(file: File, byteCount: UInt64)], recordBytes: Int) {
+      self.files = files.filter { $0.byteCount >= UInt64(max(recordBytes, 1)) }
+      self.recordBytes = recordBytes
+    }
+  }
+
+  /// Longest time that a whole probe takes on a disk that answers.
+  public static let budget = Duration.milliseconds(180)
+  private static let window = Duration.milliseconds(12)
+  private static let depths: [ReadBackend: [Int]] = [
+    .uring: [4, 8, 16, 32], .pread: [1, 4, 8, 16, 32],
+  ]
+  /// Most memory that the probe reads into.
+  private static let memoryLimit = 64 << 20
+
+  /// Measures `subject` and returns the best setting, or nil when there is nothing to measure or
+  /// reading fails; what is wrong with the files shows when the model reads them.
+  public static func measure(_ subject: Subject) -> Sample? {
+    guard !subject.files.isEmpty, let run = try? ProbeRun(subject, memoryLimit: memoryLimit) else {
+      return nil
+    }
+    let deadline = ContinuousClock.now + budget
+    func sample(_ settings: ReadSettings) -> Sample? {
+      let time = min(window, deadline - .now)
+      guard time > .milliseconds(3) else { return nil }
+      return run.rate(of: settings, for: time).map {
+        Sample(settings: settings, bytesPerSecond: $0)
+      }
+    }
+    // The first reads wake the disk and fault the buffer in; they are not counted.
+    _ = sample(.standard)
+    var samples: [Sample] = []
+    // Shallow before deep: a slow disk uses up the time on depths that it can drain.
+    let candidates = depths.flatMap { backend, depths in
+      backend.isAvailable
+        ? depths.map { ReadSettings(backend: backend, depth: $0, split: 4) } : []
+    }.sorted { ($0.depth, $0.backend.rawValue) < ($1.depth, $1.backend.rawValue) }
+    for settings in candidates {
+      // A deep queue of large reads takes long to drain once the time is up.
+      let rate = samples.map(\.bytesPerSecond).max() ?? .infinity
+      let drain = Double(settings.depth * run.readBytes(settings)) / rate
+      guard Duration.seconds(drain) < deadline - .now else { break }
+      if let sample = sample(settings) { samples.append(sample) }
+    }
+    guard let chosen = choose(samples) else { return nil }
+    let others = [8, 2, 1].compactMap { split in
+      sample(
+        ReadSettings(backend: chosen.settings.backend, depth: chosen.settings.depth, split: split))
+    }
+    // Quarters let compute begin early, so another split has to be clearly faster.
+    let fastest = others.max { $0.bytesPerSecond < $1.bytesPerSecond }
+    guard let fastest, fastest.bytesPerSecond * tolerance > chosen.bytesPerSecond else {
+      return chosen
+    }
+    return fastest
+  }
+
+  /// Share of the best rate that is as good as the best: what two measurements differ by anyway.
+  private static let tolerance = 0.9
+
+  /// The shallowest of `samples` within 90 % of the fastest, and of these the fastest: deep queues
+  /// delay the read that compute waits for.
+  public static func choose(_ samples: [Sample]) -> Sample? {
+    let best = samples.map(\.bytesPerSecond).max() ?? 0
+    let good = samples.filter { $0.bytesPerSecond >= best * tolerance && best > 0 }
+    return good.min {
+      ($0.settings.depth, -$0.bytesPerSecond) < ($1.settings.depth, -$1.bytesPerSecond)
+    }
+  }
+}

@@ -1,0 +1,91 @@
+import FileIO
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("The probe of a disk")
+struct ReadProbeTests {
+  private static func sample(_ backend: ReadBackend, _ depth: Int, _ rate: Double)
+    -> ReadProbe.Sample
+  {
+    ReadProbe.Sample(
+      settings: ReadSettings(backend: backend, depth: depth, split: 4), bytesPerSecond: rate)
+  }
+
+  @Test("the shallowest queue within 90 % of the best is chosen, and the faster of two as deep")
+  func choice() {
+    let samples = [
+      Self.sample(.pread, 1, 1000), Self.sample(.pread, 4, 2600), Self.sample(.uring, 4, 2800),
+      Self.sample(.uring, 16, 3000), Self.sample(.pread, 32, 2900),
+    ]
+    #expect(ReadProbe.choose(samples)?.settings == samples[2].settings)
+    #expect(ReadProbe.choose([]) == nil)
+    #expect(ReadProbe.choose([Self.sample(.pread, 8, 0)]) == nil)
+    #expect(ReadProbe.choose(Array(samples.prefix(1)))?.settings.depth == 1)
+  }
+
+  @Test("a probe ends in time, with a setting that works")
+  func measure() throws {
+    let harness = try ReadHarness(bytes: 8 << 20)
+    let subject = ReadProbe.Subject(
+      files: [(harness.file, UInt64(8 << 20))], recordBytes: 1 << 20)
+    let start = ContinuousClock.now
+    let sample = try #require(ReadProbe.measure(subject))
+    // 200 ms on an idle machine; tests share theirs.
+    #expect(ContinuousClock.now - start < .seconds(2))
+    #expect(sample.bytesPerSecond > 0)
+    #expect(sample.settings.backend.isAvailable)
+    #expect(ReadProbe.measure(.init(files: [], recordBytes: 4096)) == nil)
+    #expect(
+      ReadProbe.measure(.init(files: [(harness.file, UInt64(100))], recordBytes: 4096)) == nil)
+  }
+
+  @Test("a profile is kept for the device, and only what makes sense is taken back")
+  func profile() throws {
+    let harness = try ReadHarness()
+    let home = harness.directory.file("cache/moepack")
+    let profile = try #require(
+      ReadProfile(file: harness.file, recordBytes: 5 << 20, directory: home))
+    #expect(profile.kept == nil)
+    let sample = Self.sample(.pread, 12, 3.5e9)
+    profile.keep(sample)
+    #expect(profile.kept == sample)
+    let other = try #require(
+      ReadProfile(file: harness.file, recordBytes: 64 << 10, directory: home))
+    #expect(other.kept == nil)
+
+    let good = String(decoding: try FileBytes.read(profile.path), as: UTF8.self)
+    func isTaken(_ text: String) throws -> Bool {
+      try Data(text.utf8).write(to: URL(filePath: profile.path))
+      return profile.kept != nil
+    }
+    #expect(try isTaken(good))
+    let changes = [
+      ("\"depth\" : 12", "\"depth\" : 0"), ("\"depth\" : 12", "\"depth\" : 100000"),
+      ("\"depth\" : 12", "\"depth\" : -1e300"), ("\"split\" : 4", "\"split\" : 3"),
+      ("\"pread\"", "\"mmap\""), ("\"version\" : 1", "\"version\" : 2"),
+      ("\"device\" : \"", "\"device\" : \"x"), ("\"measured_at\" : 1", "\"measured_at\" : -1"),
+      ("\"measured_at\" : 1", "\"measured_at\" : 9"), ("3500000000", "0"),
+      ("3500000000", "-1"), ("{", "["),
+    ]
+    for (old, new) in changes {
+      #expect(good.contains(old), "\(old)")
+      #expect(try !isTaken(good.replacing(old, with: new)), "\(new)")
+    }
+    #expect(try !isTaken(""))
+    #expect(try !isTaken(String(repeating: "[", count: 4000)))
+    #expect(try !isTaken(good + String(repeating: " ", count: 5000)))
+    for end in stride(from: 0, to: good.utf8.count - 1, by: 7) {
+      #expect(try !isTaken(String(good.prefix(end))))
+    }
+  }
+
+  @Test("settings stay in their ranges")
+  func ranges() {
+    #expect(ReadSettings(backend: .pread, depth: 0, split: 0).depth == 1)
+    #expect(ReadSettings(backend: .pread, depth: 1000, split: 3).depth == 64)
+    #expect(ReadSettings(backend: .pread, depth: 8, split: 3).split == 2)
+    #expect(ReadSettings(backend: .pread, depth: 8, split: 100).split == 8)
+    #expect(ReadSettings(backend: .pread, depth: 8, split: 0).split == 1)
+  }
+}

@@ -1,0 +1,176 @@
+public import FileIO
+internal import Dispatch
+internal import SystemPackage
+
+/// A read queue that goes wrong as told: it stands between a user and a real queue.
+public final class FaultyQueue: ReadQueue, ReadCompletion {
+  /// What may happen to a read.
+  public enum Fault: Sendable, CaseIterable {
+    /// The system reports EIO, and part of the target is overwritten.
+    case ioError
+    /// Half of the bytes arrive, the rest is garbage.
+    case short
+    /// One bit of the middle byte is inverted.
+    case flip
+    /// Everything arrives, but late.
+    case delay
+  }
+
+  /// What is to go wrong.
+  public struct Plan: Sendable {
+    /// Share of reads that are hit.
+    public var share: Double
+    /// Each as often as the others.
+    public var faults: [Fault]
+    /// Whether what was hit once is hit in every read; otherwise the next read of it is good.
+    public var isForever: Bool
+    /// Makes the choice reproducible, but for the order in which reads come.
+    public var seed: UInt64
+
+    public init(share: Double, faults: [Fault], isForever: Bool = false, seed: UInt64 = 1) {
+      self.share = share
+      self.faults = faults
+      self.isForever = isForever
+      self.seed = seed
+    }
+  }
+
+  private struct Page {
+    let file: ObjectIdentifier
+    let number: UInt64
+  }
+
+  private struct State {
+    var live: [UInt64: (request: ReadRequest, fault: Fault?)] = [:]
+    var nextTag: UInt64 = 0
+    var random: RandomBytes
+    var plan: Plan
+    /// Addresses that were hit once, and are to be filled well the next time. Not places in the
+    /// file: neighbouring experts share pages there.
+    var owed: [Range<UInt>] = []
+    /// Pages that are hit in every read.
+    var broken: [(page: Page, fault: Fault)] = []
+    var injected = 0
+  }
+
+  private let inner: any ReadQueue
+  private let state: Monitor<State>
+
+  /// Puts faults between `inner`, which it closes with itself, and its user.
+  public init(_ inner: any ReadQueue, plan: Plan) {
+    self.inner = inner
+    state = Monitor(State(random: RandomBytes(seed: plan.seed), plan: plan))
+  }
+
+  /// Faults so far.
+  public var injected: Int { state.withLock { $0.injected } }
+
+  /// Lets every later read succeed.
+  public func heal() {
+    state.withLock {
+      $0.plan.share = 0
+      $0.broken = []
+    }
+  }
+
+  public var backend: ReadBackend { inner.backend }
+  public var depth: Int { inner.depth }
+
+  public func submit(_ request: ReadRequest) {
+    let tag = state.withLock { state in
+      let tag = state.nextTag
+      state.nextTag += 1
+      state.live[tag] = (request, Self.fault(for: request, &state))
+      return tag
+    }
+    inner.submit(
+      ReadRequest(
+        file: request.file, offset: request.offset, target: request.target,
+        priority: request.priority, tag: tag, completion: self))
+  }
+
+  public func cancel(where matches: (ReadRequest) -> Bool) {
+    inner.cancel { hidden in
+      guard let request = state.withLock({ $0.live[hidden.tag]?.request }) else { return false }
+      return matches(request)
+    }
+  }
+
+  public func close() {
+    inner.close()
+    state.wait(while: { !$0.live.isEmpty }, then: { _ in })
+  }
+
+  public func readEnded(_ hidden: ReadRequest, _ outcome: ReadOutcome) {
+    guard let (request, fault) = state.withLock({ $0.live[hidden.tag] }) else { return }
+    guard let fault, case .read(let count) = outcome, count > 0 else {
+      return deliver(hidden.tag, request, outcome)
+    }
+    state.withLock { $0.injected += 1 }
+    switch fault {
+    case .ioError:
+      UnsafeMutableRawBufferPointer(rebasing: request.target[..<(count / 2)])
+        .initializeMemory(as: UInt8.self, repeating: 0x5A)
+      let error = FileIOError(
+        .ioError, path: request.file.path, operation: "read \(count) bytes at \(request.offset)")
+      deliver(hidden.tag, request, .failed(error))
+    case .short:
+      UnsafeMutableRawBufferPointer(rebasing: request.target[(count / 2)...])
+        .initializeMemory(as: UInt8.self, repeating: 0xA5)
+      deliver(hidden.tag, request, .read(count / 2))
+    case .flip:
+      request.target[count / 2] ^= 1 << UInt8(hidden.tag % 8)
+      deliver(hidden.tag, request, outcome)
+    case .delay:
+      DispatchQueue.global().asyncAfter(deadline: .now() + .milliseconds(Int(hidden.tag % 4))) {
+        self.deliver(hidden.tag, request, outcome)
+      }
+    }
+  }
+
+  private func deliver(_ tag: UInt64, _ request: ReadRequest, _ outcome: ReadOutcome) {
+    request.completion.readEnded(request, outcome)
+    state.withLock { $0.live[tag] = nil }
+    state.wakeAll()
+  }
+
+  private static func fault(for request: ReadRequest, _ state: inout State) -> Fault? {
+    let pages = request.offset / 4096...(request.offset + UInt64(request.target.count) - 1) / 4096
+    let file = ObjectIdentifier(request.file)
+    let hit = state.broken.first { $0.page.file == file && pages.contains($0.page.number) }
+    if let hit { return hit.fault }
+    let start = UInt(bitPattern: request.target.baseAddress)
+    let target = start..<start + UInt(request.target.count)
+    if state.owed.contains(where: { $0.overlaps(target) }) {
+      state.owed = state.owed.flatMap { owed in
+        [
+          owed.lowerBound..<max(owed.lowerBound, min(owed.upperBound, target.lowerBound)),
+          min(owed.upperBound, max(owed.lowerBound, target.upperBound))..<owed.upperBound,
+        ].filter { !$0.isEmpty }
+      }
+      return nil
+    }
+    guard Double(state.random.next() >> 11) / Double(1 << 53) < state.plan.share,
+      let fault = state.plan.faults.randomElement(using: &state.random)
+    else { return nil }
+    if fault != .delay {
+      if state.plan.isForever {
+        let middle = pages.lowerBound + UInt64(pages.count / 2)
+        state.broken.append((Page(file: file, number: middle), fault))
+      } else {
+        state.owed.append(target)
+      }
+    }
+    return fault
+  }
+}
+
+/// Runs `body` on a thread of its own; false when it has not ended after `seconds`.
+public func endsInTime(_ seconds: Double, _ body: @escaping @Sendable () -> Void) -> Bool {
+  let done = DispatchSemaphore(value: 0)
+  let thread = try? ThreadGroup(name: "test", count: 1) {
+    body()
+    done.signal()
+  }
+  return thread != nil && done.wait(timeout: .now() + seconds) == .success
+}
