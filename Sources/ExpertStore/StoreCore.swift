@@ -115,9 +115,10 @@ final class StoreCore: ReadCompletion {
         tag: tag.rawValue, completion: self))
   }
 
-  /// Checks what has landed, on the thread that read it: with the pool checksums run in parallel,
-  /// and with io_uring the one thread hashes several times faster than disks deliver while the
-  /// reads behind it go on.
+  /// Checks what has landed, on the thread that completed the read. With the pool checksums run in
+  /// parallel. With io_uring one thread hashes while the reads behind it go on: it keeps up with
+  /// 6.5 GB/s, measured at 150 ms of hashing a GB, and a disk that is faster makes the probe choose
+  /// the pool.
   func readEnded(_ request: ReadRequest, _ outcome: ReadOutcome) {
     let tag = ReadTag(rawValue: request.tag)
     var verdict = SlotTable.Verdict()

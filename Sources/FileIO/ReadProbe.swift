@@ -28,45 +28,41 @@ public enum ReadProbe {
     }
   }
 
-  /// Longest time that a whole probe takes on a disk that answers.
-  public static let budget = Duration.milliseconds(180)
-  private static let window = Duration.milliseconds(12)
+  /// Time for all measurements; starting and ending the queues adds to it, so that a probe takes
+  /// less than 200 ms.
+  public static let budget = Duration.milliseconds(150)
+  private static let window = Duration.milliseconds(9)
   private static let depths: [ReadBackend: [Int]] = [
     .uring: [4, 8, 16, 32], .pread: [1, 4, 8, 16, 32],
   ]
   /// Most memory that the probe reads into.
-  private static let memoryLimit = 64 << 20
+  private static let memoryLimit = 32 << 20
 
   /// Measures `subject` and returns the best setting, or nil when there is nothing to measure or
   /// reading fails; what is wrong with the files shows when the model reads them.
   public static func measure(_ subject: Subject) -> Sample? {
+    let deadline = ContinuousClock.now + budget
     guard !subject.files.isEmpty, let run = try? ProbeRun(subject, memoryLimit: memoryLimit) else {
       return nil
     }
-    let deadline = ContinuousClock.now + budget
+    var fastestSoFar = 0.0
     func sample(_ settings: ReadSettings) -> Sample? {
-      let time = min(window, deadline - .now)
+      // What is in flight when the time is up has to be waited for.
+      let drain = Double(settings.depth * run.readBytes(settings)) / max(fastestSoFar, 1e8)
+      let time = min(window, deadline - .now - .seconds(drain))
       guard time > .milliseconds(3) else { return nil }
-      return run.rate(of: settings, for: time).map {
-        Sample(settings: settings, bytesPerSecond: $0)
-      }
+      let rate = run.rate(of: settings, for: time)
+      fastestSoFar = max(fastestSoFar, rate ?? 0)
+      return rate.map { Sample(settings: settings, bytesPerSecond: $0) }
     }
     // The first reads wake the disk and fault the buffer in; they are not counted.
-    _ = sample(.standard)
-    var samples: [Sample] = []
+    _ = sample(ReadSettings(backend: .pread, depth: 4, split: 4))
     // Shallow before deep: a slow disk uses up the time on depths that it can drain.
     let candidates = depths.flatMap { backend, depths in
       backend.isAvailable
         ? depths.map { ReadSettings(backend: backend, depth: $0, split: 4) } : []
     }.sorted { ($0.depth, $0.backend.rawValue) < ($1.depth, $1.backend.rawValue) }
-    for settings in candidates {
-      // A deep queue of large reads takes long to drain once the time is up.
-      let rate = samples.map(\.bytesPerSecond).max() ?? .infinity
-      let drain = Double(settings.depth * run.readBytes(settings)) / rate
-      guard Duration.seconds(drain) < deadline - .now else { break }
-      if let sample = sample(settings) { samples.append(sample) }
-    }
-    guard let chosen = choose(samples) else { return nil }
+    guard let chosen = choose(candidates.compactMap(sample)) else { return nil }
     let others = [8, 2, 1].compactMap { split in
       sample(
         ReadSettings(backend: chosen.settings.backend, depth: chosen.settings.depth, split: split))

@@ -10,8 +10,9 @@ public struct ReadSettings: Sendable, Equatable {
   /// Values that ``split`` may have.
   public static let splits = [1, 2, 4, 8]
 
-  /// What suits most disks: 8 threads of 4 reads an expert reach the rate of deeper queues, and
-  /// compute begins with the first quarter of an expert.
+  /// For disks that cannot be measured. On a virtual disk (2 GiB of random bytes, direct reads of
+  /// 1.36 MB, checksums included) 8 threads reached 1.66 GB/s, 64 no more and one 1.2 GB/s; splits
+  /// of 1 to 8 were alike within the noise, and with quarters compute begins earliest.
   public static let standard = ReadSettings(backend: .pread, depth: 8, split: 4)
 
   /// Settings with these values; `depth` is brought into its range.

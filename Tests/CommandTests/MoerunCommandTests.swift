@@ -204,8 +204,54 @@ struct MoerunCommandTests {
   func info() throws {
     let text = try Binary.moerun.run(["info", try pack])
     #expect(text.status == 0 && text.output.contains("qwen35moe"))
+    #expect(text.output.contains("reads at once"), "\(text.output)")
     let report = try object(["info", try pack, "--json"])
     #expect(report["experts_used"] as? Int == 4 && report["experts_per_layer"] as? Int == 24)
+    #expect(report["io"] is [String: Any])
+  }
+
+  @Test("how experts are read is measured once, can be told, and never changes the text")
+  func reading() throws {
+    let directory = try TemporaryDirectory()
+    let environment = ["XDG_CACHE_HOME": directory.path]
+    func report(_ options: [String]) throws -> (text: String?, io: [String: Any]) {
+      let outcome = try Binary.moerun.run(
+        ["generate", try pack, "-p", "It was in the year", "-n", "8", "--json"] + options,
+        environment: environment)
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      let value = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8))
+      let object = try #require(value as? [String: Any])
+      return (object["text"] as? String, try #require(object["io"] as? [String: Any]))
+    }
+    let first = try report([])
+    #expect(first.io["chosen_by"] as? String == "probe")
+    let second = try report([])
+    #expect(second.io["chosen_by"] as? String == "cache")
+    for key in ["backend", "threads", "split"] {
+      #expect("\(first.io[key] ?? "")" == "\(second.io[key] ?? "-")", "\(key)")
+    }
+    var backends = ["pread"]
+    #if os(Linux)
+      let probe = try Binary.moerun.run(
+        ["info", try pack, "--io-backend", "uring"], environment: environment)
+      if probe.status == 0 {
+        backends.append("uring")
+      } else {
+        #expect(probe.status == 2 && probe.errors.contains("use --io-backend pread"))
+      }
+    #endif
+    for backend in backends {
+      for split in ["1", "2", "4", "8"] {
+        let told = try report([
+          "--io-backend", backend, "--io-threads", "3", "--io-split", split,
+        ])
+        #expect(told.text == first.text, "\(backend), \(split)")
+        #expect(told.io["backend"] as? String == backend)
+        #expect(told.io["threads"] as? Int == 3)
+        #expect("\(told.io["split"] ?? "")" == split)
+        #expect(told.io["chosen_by"] as? String == "options")
+      }
+    }
   }
 
   @Test("MOERUN_ISA forces an instruction set, and a wrong one is refused")
@@ -226,6 +272,8 @@ struct MoerunCommandTests {
       (["generate", shared.pack], 64, "--prompt"),
       (["generate", shared.pack, "-p", "x", "--temperature", "-1"], 64, "temperature"),
       (["generate", shared.pack, "-p", "x", "--io-threads", "99"], 64, "--io-threads"),
+      (["generate", shared.pack, "-p", "x", "--io-split", "3"], 64, "--io-split"),
+      (["generate", shared.pack, "-p", "x", "--io-backend", "mmap"], 64, "--io-backend"),
       (["generate", shared.pack, "-p", "x", "--memory", "lots"], 64, "memory"),
       (["generate", shared.pack, "-p", ""], 2, "prompt has no tokens"),
       (["generate", "/nonexistent", "-p", "x"], 2, "/nonexistent: is not a pack"),
