@@ -27,6 +27,16 @@ int cp_open_direct(const char *path) {
 #endif
 }
 
+int cp_create_direct(const char *path) {
+#if defined(__linux__)
+  return open(path, O_RDWR | O_CREAT | O_TRUNC | O_DIRECT | O_CLOEXEC, 0644);
+#else
+  int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd >= 0) (void)fcntl(fd, F_NOCACHE, 1);
+  return fd;
+#endif
+}
+
 bool cp_is_regular_file(int fd) {
   struct stat facts;
   return fstat(fd, &facts) == 0 && S_ISREG(facts.st_mode);

@@ -8,10 +8,10 @@ internal import SystemPackage
 public final class File: Sendable {
   /// The path the file was opened by, for messages.
   public let path: String
-  /// Whether reads bypass the page cache; memory address, offset and length must then be
+  /// Whether reads and writes bypass the page cache; memory address, offset and length must then be
   /// multiples of ``directAlignment``.
   public let isDirect: Bool
-  /// Alignment of direct reads in bytes; 1 for buffered files.
+  /// Alignment of direct reads and writes in bytes; 1 for buffered files.
   public let directAlignment: Int
   private let descriptor: FileDescriptor
 
@@ -60,6 +60,19 @@ public final class File: Sendable {
   public static func creating(_ path: String) throws(FileIOError) -> File {
     let descriptor = try open(path, .readWrite, [.create, .truncate])
     return File(path: path, descriptor: descriptor, isDirect: false)
+  }
+
+  /// Creates `path`, or empties it, for writing past the page cache, or through it where the file
+  /// system has no direct writes of whole 4 KiB pages (``isDirect`` tells).
+  ///
+  /// For files of many gigabytes: the page cache took a third of the rate of a cloud disk (280
+  /// against 950 MB/s, Linux 6, ext4), most of it waiting for dirty pages, and pushed out what
+  /// others had in it.
+  public static func creatingDirect(_ path: String) throws(FileIOError) -> File {
+    let descriptor = cp_create_direct(path)
+    guard descriptor >= 0 else { return try creating(path) }
+    let file = File(path: path, descriptor: FileDescriptor(rawValue: descriptor), isDirect: true)
+    return file.directAlignment <= 4096 ? file : try creating(path)
   }
 
   private static func open(

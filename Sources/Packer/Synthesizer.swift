@@ -92,7 +92,7 @@ public struct Synthesizer: Sendable {
     }
     let partial = path + ".partial"
     do {
-      let target = try File.creating(partial)
+      let target = try File.creatingDirect(partial)
       try target.resize(to: file.byteCount)
       let pieces = Int((file.byteCount + UInt64(Self.pieceBytes) - 1) / UInt64(Self.pieceBytes))
       let buffers = BufferPool(byteCount: Self.pieceBytes)
@@ -100,12 +100,15 @@ public struct Synthesizer: Sendable {
         let start = UInt64(piece) * UInt64(Self.pieceBytes)
         let count = Int(min(UInt64(Self.pieceBytes), file.byteCount - start))
         try buffers.withBuffer { buffer in
-          let part = buffer.bytes.part(0..<count)
-          file.readExactly(into: part, at: start)
-          try target.write(UnsafeRawBufferPointer(part), at: start)
+          file.readExactly(into: buffer.bytes.part(0..<count), at: start)
+          // Direct writes are whole pages; what the last one has too much is cut off below.
+          let alignment = ExpertPlacement.alignment
+          let whole = (count + alignment - 1) / alignment * alignment
+          try target.write(UnsafeRawBufferPointer(buffer.bytes.part(0..<whole)), at: start)
         }
         progress(UInt64(count))
       }
+      try target.resize(to: file.byteCount)
       try target.synchronize()
       try AtomicFile.rename(partial, to: path)
     } catch {
@@ -121,11 +124,20 @@ public struct Synthesizer: Sendable {
   public func writePack(
     to directory: String, overwrite: Bool, threads: Int, progress: @escaping PackProgress
   ) throws -> PackManifest {
-    let source = GGUFShard(
-      path: Self.sourcePath(ofPack: directory), fileSize: layout.fileSize, header: layout.header)
     let writer = try PackWriter(
-      source: try GGUFFile(shards: [source]), generated: [file], kind: .packed, threads: threads)
+      source: try source(path: Self.sourcePath(ofPack: directory)), generated: [file],
+      kind: .packed, threads: threads)
     return try writer.write(to: directory, overwrite: overwrite, progress: progress)
+  }
+
+  /// The pack that ``writePack(to:overwrite:threads:progress:)`` would write, in figures.
+  public var plan: PackPlan {
+    get throws { try PackPlan(source: try source(path: "synthetic.gguf")) }
+  }
+
+  private func source(path: String) throws -> GGUFFile {
+    try GGUFFile(
+      shards: [GGUFShard(path: path, fileSize: layout.fileSize, header: layout.header)])
   }
 
   private static func sourcePath(ofPack directory: String) -> String {

@@ -11,6 +11,9 @@
  * Returns a descriptor, or -1 with errno; EINVAL when the file system has no direct reads. */
 int cp_open_direct(const char *path);
 
+/* Creates `path`, or empties it, for writing and reading past the page cache; else as above. */
+int cp_create_direct(const char *path);
+
 /* Whether `fd` is a regular file: not a directory, pipe, socket or device. */
 bool cp_is_regular_file(int fd);
 
