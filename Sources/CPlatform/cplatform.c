@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -27,13 +28,12 @@ int cp_open_direct(const char *path) {
 #endif
 }
 
-int cp_create_direct(const char *path) {
+bool cp_make_direct(int fd) {
 #if defined(__linux__)
-  return open(path, O_RDWR | O_CREAT | O_TRUNC | O_DIRECT | O_CLOEXEC, 0644);
+  int flags = fcntl(fd, F_GETFL);
+  return flags >= 0 && fcntl(fd, F_SETFL, flags | O_DIRECT) == 0;
 #else
-  int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd >= 0) (void)fcntl(fd, F_NOCACHE, 1);
-  return fd;
+  return fcntl(fd, F_NOCACHE, 1) == 0;
 #endif
 }
 
@@ -137,6 +137,27 @@ void cp_exit_on_interrupt(const char *message) {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
+}
+
+bool cp_lock(int fd) {
+  int status;
+  do status = flock(fd, LOCK_EX | LOCK_NB);
+  while (status != 0 && errno == EINTR);
+  return status == 0 || errno != EWOULDBLOCK;
+}
+
+bool cp_is_file_at(int fd, const char *path) {
+  struct stat own, named;
+  return fstat(fd, &own) == 0 && lstat(path, &named) == 0 && own.st_dev == named.st_dev &&
+         own.st_ino == named.st_ino;
+}
+
+void cp_reserve_standard_descriptors(void) {
+  for (int fd = 0; fd <= 2; fd++) {
+    if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+    /* The lowest free descriptor is `fd`, for those below are open. */
+    (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
 }
 
 int cp_full_sync(int fd) {

@@ -2,8 +2,10 @@ public import ArgumentParser
 
 /// A number of bytes as people write it: `8GiB`, `512MB`, `4096`.
 public struct ByteSize: Hashable, Sendable, ExpressibleByArgument {
+  /// The number.
   public let bytes: UInt64
 
+  /// A size of `bytes` bytes.
   public init(bytes: UInt64) { self.bytes = bytes }
 
   private static let units: [(suffix: String, scale: UInt64)] = [
@@ -37,6 +39,7 @@ public struct ByteSize: Hashable, Sendable, ExpressibleByArgument {
     return "\(decimal(value, value < 10 ? 2 : value < 100 ? 1 : 0)) \(names[index])"
   }
 
+  /// The size as help texts state it.
   public var defaultValueDescription: String { Self.text(bytes) }
 }
 

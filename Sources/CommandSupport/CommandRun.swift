@@ -11,12 +11,13 @@ public enum ExitStatus {
 
 /// Runs the body of a command: errors become one line on standard error and exit code 2.
 /// Ctrl-C and SIGTERM end the process at once, with status 130 or 143.
-/// - Parameters:
-///   - program: Name that the line starts with.
-///   - interruption: What an interrupted command leaves, and the next step.
+///
+/// `program` is the name that the line starts with; `interruption` says what an interrupted command
+/// leaves, and the next step. Throws an exit code, or argument-parser's error for wrong usage.
 public func runCommand(
   _ program: String, interruption: String = "nothing was changed", _ body: () throws -> Void
 ) throws {
+  cp_reserve_standard_descriptors()
   Console.ignoreBrokenPipes()
   cp_exit_on_interrupt("\n\(program): interrupted; \(interruption)\n")
   do {

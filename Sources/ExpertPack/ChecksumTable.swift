@@ -30,10 +30,16 @@ public struct ChecksumTable: Sendable {
     layerStart = starts
     extentsPerExpert = extents
     residentStart = next
-    let blocks = Int(
-      layout.residentBytes.roundedUp(to: UInt64(PackLimits.residentBlockBytes))
-        / UInt64(PackLimits.residentBlockBytes))
-    values = [UInt64](repeating: 0, count: next + blocks)
+    values = [UInt64](repeating: 0, count: Self.count(layout: layout, kind: kind))
+  }
+
+  /// Checksums of a pack with `layout`, known without making room for them.
+  public static func count(layout: PackLayout, kind: PackKind) -> Int {
+    let block = UInt64(PackLimits.residentBlockBytes)
+    let blocks = Int(layout.residentBytes.roundedUp(to: block) / block)
+    return layout.layers.reduce(blocks) { count, layer in
+      count + layer.expertCount * (kind == .packed ? PackLimits.splits : layer.sources.count)
+    }
   }
 
   /// Bytes of the file.

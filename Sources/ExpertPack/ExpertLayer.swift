@@ -5,15 +5,19 @@ public import Tensors
 public struct ExpertLayer: Hashable, Sendable {
   /// A source tensor of the layer, shape (experts, rows, columns).
   public struct Source: Hashable, Sendable {
+    /// Role of the tensor; `.gateUp` for a fused one.
     public let role: ExpertRole
+    /// Element type.
     public let type: TensorType
     /// Index in the table of tensors.
     public let tensor: Int
-    /// Shard of the source, and offset there of expert 0.
+    /// Index of the shard that holds the tensor.
     public let shard: Int
+    /// Bytes from the start of the shard to expert 0.
     public let offset: UInt64
-    /// Rows and columns of one expert's matrix.
+    /// Rows of one expert's matrix.
     public let rows: Int
+    /// Columns of one expert's matrix.
     public let columns: Int
 
     /// Bytes of one expert's matrix.
@@ -26,9 +30,11 @@ public struct ExpertLayer: Hashable, Sendable {
 
   /// Block number N of `blk.N`.
   public let layer: Int
+  /// Experts of the layer, 1 to ``PackLimits/experts``.
   public let expertCount: Int
   /// Gate and up, or fused gate_up, then down.
   public let sources: [Source]
+  /// How each expert is cut, in packed and in in-place packs alike.
   public let geometry: SliceGeometry
 
   /// Name of the layer's file in a packed directory.
@@ -42,7 +48,9 @@ public struct ExpertLayer: Hashable, Sendable {
   }
 
   /// Collects the expert tensors of block `layer` and checks that they fit each other.
-  /// - Parameter tensors: Role, index in the source's table and tensor.
+  ///
+  /// `tensors` are role, index in the source's table and tensor; `path` is for messages. Throws
+  /// `.unsupportedSource` when one is missing or contradicts the others.
   init(
     layer: Int, tensors: [(role: ExpertRole, index: Int, tensor: GGUFTensor)], path: String
   ) throws(PackError) {

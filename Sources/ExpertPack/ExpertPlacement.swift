@@ -6,9 +6,10 @@ public struct ExpertPlacement: Sendable {
   public struct Read: Sendable {
     /// Index in ``PackDirectory/files``.
     public let file: Int
-    /// Bytes to read; `offset`, `length` and `slotOffset` are multiples of 4096, as direct reads
-    /// ask. A read at the end of a source file may ask for more than is there.
+    /// Where the read starts in the file; like `length` and `slotOffset` a multiple of
+    /// ``ExpertPlacement/alignment``, as direct reads ask.
     public let offset: UInt64
+    /// Bytes to read. A read at the end of a source file may ask for more than is there.
     public let length: Int
     /// Where in the slot the bytes go.
     public let slotOffset: Int
@@ -16,6 +17,7 @@ public struct ExpertPlacement: Sendable {
     public let payload: Range<Int>
     /// XXH3-64 of the payload with ``seed``.
     public let checksum: UInt64
+    /// Layer, expert and extent, as ``ChecksumTable/seed(layer:expert:extent:)`` joins them.
     public let seed: UInt64
 
     /// Where the payload starts in the file.
@@ -24,8 +26,11 @@ public struct ExpertPlacement: Sendable {
 
   /// One matrix of a compute slice, in the slot.
   public struct Component: Sendable {
+    /// Element type.
     public let type: TensorType
+    /// Rows in this slice.
     public let rows: Int
+    /// Columns in this slice, whole blocks.
     public let columns: Int
     /// Bytes from one row to the next.
     public let rowStride: Int
@@ -45,7 +50,10 @@ public struct ExpertPlacement: Sendable {
     public let down: Component
   }
 
+  /// The reads that bring the expert into its slot: the four quarters of a record, or a read a
+  /// source tensor of an in-place pack.
   public let reads: [Read]
+  /// The compute slices, in the order in which their outputs are added.
   public let slices: [Slice]
 
   /// Alignment of direct reads that placements keep to, bytes.

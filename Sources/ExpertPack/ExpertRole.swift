@@ -32,11 +32,15 @@ public enum PackLimits {
   /// Bytes of the resident image that share one checksum.
   public static let residentBlockBytes = 1 << 20
   /// Layers a pack may have. Real models have up to 128.
-  public static let layers = 65536
+  public static let layers = 4096
   /// Experts a layer may have. Real models have up to 512.
-  public static let experts = 1 << 20
+  public static let experts = 1 << 16
   /// Bytes of `manifest.json`; the largest known model needs less than 1 MiB.
   public static let manifestBytes = 256 << 20
+  /// Bytes of all source shards, and so of every sum of their parts. Real models have up to 2^40.
+  public static let sourceBytes: UInt64 = 1 << 44
+  /// Values of `checksums.xxh3`. Real models need up to 2^20.
+  public static let checksums = 1 << 26
   /// Bytes of a source shard that belong to no tensor: header, padding, tail.
   public static let archiveBytes = 1 << 30
 }

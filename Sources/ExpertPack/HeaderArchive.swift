@@ -59,9 +59,10 @@ public struct HeaderArchive: Sendable {
   }
 
   /// Opens a stored archive: the shard it describes and the archive itself.
-  /// - Parameters:
-  ///   - frame: Content of the archive file, of `byteCount` bytes when decompressed.
-  ///   - path: The source shard's path, for the shard's messages.
+  ///
+  /// `frame` is the content of the archive file, `byteCount` bytes when decompressed; `path` and
+  /// `fileSize` are those of the source shard, `shard` is its index. Throws when the frame is not
+  /// one of that length, or its content no header of a file of that size.
   static func open(
     frame: [UInt8], byteCount: Int, path: String, fileSize: UInt64, shard: Int
   ) throws -> (GGUFShard, HeaderArchive) {

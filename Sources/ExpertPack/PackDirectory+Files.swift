@@ -10,7 +10,9 @@ extension PackDirectory {
   public struct ExpectedFile: Sendable {
     /// Name in messages: relative to the pack, or the source's path.
     public let name: String
+    /// Where the file is opened.
     public let path: String
+    /// Length of the file that the manifest states.
     public let byteCount: UInt64
     /// XXH3-128 of the whole file, hexadecimal.
     public let digest: String
@@ -136,6 +138,7 @@ extension PackDirectory {
 /// The file whose presence marks a directory as the work of a converter: created first, removed
 /// after the manifest stands.
 public enum PackJournal {
+  /// Name of the file, in the pack's directory. Its content has no meaning.
   public static let fileName = "convert.journal"
 
   /// Whether a conversion of `directory` began and did not end.

@@ -10,18 +10,23 @@ public import Tensors
 public struct PackDirectory: Sendable {
   /// A file that expert data is read from.
   public struct DataFile: Sendable {
+    /// Where the file is opened.
     public let path: String
+    /// Length of the file that the manifest states.
     public let byteCount: UInt64
   }
 
   /// Path of the directory as given.
   public let path: String
+  /// Kind, sources and files, as `manifest.json` gives them.
   public let manifest: PackManifest
   /// Headers of the source: metadata, and tensors with their offsets in the source.
   public let source: GGUFFile
   /// The header archives, a shard each.
   public let archives: [HeaderArchive]
+  /// Where every tensor lives, computed from ``source``.
   public let layout: PackLayout
+  /// Checksums of all extents and resident blocks, proved by the digest of their file.
   public let checksums: ChecksumTable
   /// What ``ExpertPlacement/Read/file`` counts: the layers' files in the order of the layout, or
   /// the source shards of an in-place pack.
@@ -46,6 +51,9 @@ public struct PackDirectory: Sendable {
       PackError(.invalidManifest, path: manifestPath, message)
     }
 
+    guard !manifest.sources.isEmpty else {
+      throw invalid("sources: expected at least one shard, found none")
+    }
     var shards: [GGUFShard] = []
     var archives: [HeaderArchive] = []
     for (index, item) in manifest.sources.enumerated() {
@@ -57,6 +65,17 @@ public struct PackDirectory: Sendable {
         throw invalid(
           "source shard \(item.name): expected at most \(PackLimits.archiveBytes) header bytes, "
             + "found \(item.header_bytes)")
+      }
+      // The largest that zstd makes of so many bytes, and some.
+      guard record.bytes <= item.header_bytes + item.header_bytes / 128 + 4096 else {
+        throw invalid(
+          "\(name): expected less than the \(item.header_bytes) header bytes that it compresses, "
+            + "found \(record.bytes)")
+      }
+      guard item.bytes <= PackLimits.sourceBytes else {
+        throw invalid(
+          "source shard \(item.name): expected at most \(PackLimits.sourceBytes) bytes, found "
+            + "\(item.bytes)")
       }
       guard (manifest.kind == .inPlace) == (item.path != nil) else {
         throw invalid("source shard \(item.name): a path belongs to in-place packs alone")
@@ -83,16 +102,19 @@ public struct PackDirectory: Sendable {
           + "writer of format version \(PackManifest.version)")
     }
 
-    var checksums = ChecksumTable(layout: layout, kind: manifest.kind)
     guard let table = manifest.files.first(where: { $0.name == ChecksumTable.fileName }) else {
       throw invalid("expected a file \(ChecksumTable.fileName), found none")
     }
-    guard table.bytes == UInt64(checksums.byteCount) else {
+    let tableBytes = 8 * ChecksumTable.count(layout: layout, kind: manifest.kind)
+    guard table.bytes == UInt64(tableBytes) else {
       throw invalid(
-        "\(table.name): expected \(checksums.byteCount) bytes for the layers and blocks of the "
+        "\(table.name): expected \(tableBytes) bytes for the layers and blocks of the "
           + "pack, found \(table.bytes)")
     }
-    checksums.load(try Self.provenBytes(table, directory: path))
+    // Read first: its length proves that memory for the table is no empty claim.
+    let stored = try Self.provenBytes(table, directory: path)
+    var checksums = ChecksumTable(layout: layout, kind: manifest.kind)
+    checksums.load(stored)
 
     self.path = path
     self.manifest = manifest
@@ -140,11 +162,13 @@ public struct PackDirectory: Sendable {
 
   /// A tensor of the resident image.
   public struct ResidentTensor: Sendable {
+    /// Element type.
     public let type: TensorType
     /// ggml order, fastest axis first.
     public let dimensions: [UInt64]
     /// Bytes from the start of the resident image.
     public let offset: Int
+    /// Bytes of the data.
     public let byteCount: Int
   }
 

@@ -20,17 +20,20 @@ public struct PackError: Error, Sendable, CustomStringConvertible {
     case invalidManifest = "invalid_manifest"
   }
 
+  /// What a caller may decide on.
   public let code: Code
   /// The file concerned.
   public let path: String
   /// What was expected, what was found, and the next step if there is one.
   public let message: String
 
+  /// An error about the file at `path`; `message` does not repeat the path.
   public init(_ code: Code, path: String, _ message: String) {
     self.code = code
     self.path = path
     self.message = message
   }
 
+  /// Path and message.
   public var description: String { "\(path): \(message)" }
 }

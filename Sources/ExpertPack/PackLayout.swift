@@ -45,6 +45,7 @@ public struct PackLayout: Hashable, Sendable {
           + "are stored one tensor each; moepack packs mixture-of-experts models, and a dense "
           + "model has nothing to stream")
     }
+    try Self.checkTotal(source.shards, path: path)
     var layers: [ExpertLayer] = []
     for layer in grouped.keys.sorted() {
       layers.append(try ExpertLayer(layer: layer, tensors: grouped[layer] ?? [], path: path))
@@ -58,7 +59,7 @@ public struct PackLayout: Hashable, Sendable {
     }
     var end: UInt64 = 0
     for index in order {
-      // Tensors do not overlap within files that exist, so their sum cannot pass 64 bits.
+      // Tensors do not overlap within shards whose sum has been checked.
       let start = end.roundedUp(to: UInt64(PackLimits.residentAlignment))
       places[index] = .resident(offset: start)
       end = start + source.tensors[index].byteCount
@@ -67,6 +68,27 @@ public struct PackLayout: Hashable, Sendable {
     self.places = places
     self.residentOrder = order
     self.residentBytes = end.roundedUp(to: UInt64(PackLimits.pageBytes))
+    let extents = layers.reduce(0) { $0 + $1.expertCount * PackLimits.splits }
+    let checksums = UInt64(extents) + residentBytes / UInt64(PackLimits.residentBlockBytes) + 1
+    guard checksums <= UInt64(PackLimits.checksums) else {
+      throw PackError(
+        .unsupportedSource, path: path,
+        "expected at most \(PackLimits.checksums) slices and blocks in a pack, found \(checksums)")
+    }
+  }
+
+  /// With the sum of the shards limited, no sum or product of their parts passes 63 bits.
+  private static func checkTotal(_ shards: [GGUFShard], path: String) throws(PackError) {
+    var rest = PackLimits.sourceBytes
+    for shard in shards {
+      guard shard.fileSize <= rest else {
+        throw PackError(
+          .unsupportedSource, path: path,
+          "expected a source of at most \(PackLimits.sourceBytes) bytes, found \(shard.fileSize) "
+            + (shards.count > 1 ? "in shard \(shard.path)" : ""))
+      }
+      rest -= shard.fileSize
+    }
   }
 }
 

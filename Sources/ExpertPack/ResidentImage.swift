@@ -12,6 +12,9 @@ extension PackDirectory {
   /// - Parameters:
   ///   - verify: Whether to prove every 1 MiB block by its checksum; the error names file and bytes.
   ///   - threads: Reads in flight.
+  /// - Returns: The image, ``residentByteCount`` bytes, owned by the caller.
+  /// - Throws: `PackError` (`.damaged`) for a block that does not agree; `FileIOError` when a file
+  ///   cannot be read to its end or the system refuses the memory.
   public func loadResident(verify: Bool, threads: Int) throws -> AlignedBuffer {
     let image = try AlignedBuffer(count: residentByteCount)
     switch manifest.kind {

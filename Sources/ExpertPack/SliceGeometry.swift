@@ -8,7 +8,9 @@ public import Tensors
 public struct SliceGeometry: Hashable, Sendable {
   /// One matrix of an expert within a compute slice.
   public struct Component: Hashable, Sendable {
+    /// Gate, up or down; fused tensors give a gate and an up.
     public let role: ExpertRole
+    /// Element type, that of the source tensor.
     public let type: TensorType
     /// Rows of this matrix in one slice.
     public let rows: Int
@@ -37,11 +39,9 @@ public struct SliceGeometry: Hashable, Sendable {
   /// Bytes of one of the four reads of a record.
   public var readBytes: Int { recordStride / PackLimits.splits }
 
-  /// Cuts an expert of `intermediate` rows in gate and up.
-  /// - Parameters:
-  ///   - hidden: Columns of gate and up.
-  ///   - output: Rows of down.
-  ///   - gate: Type of the gate matrix, nil for models without one.
+  /// Cuts an expert whose gate and up are [`intermediate`, `hidden`] and whose down is
+  /// [`output`, `intermediate`]; `gate`, `up` and `down` are their types, `gate` nil for models
+  /// without one.
   init(
     intermediate: Int, hidden: Int, output: Int, gate: TensorType?, up: TensorType,
     down: TensorType

@@ -15,7 +15,7 @@ public enum AtomicFile {
   /// after a crash `path` holds the old content or the new, never a mixture.
   public static func write(_ bytes: [UInt8], to path: String) throws {
     let temporary = path + ".partial"
-    let file = try File.creating(temporary)
+    let file = try File.creatingAlone(temporary)
     try bytes.withUnsafeBytes { try file.write($0, at: 0) }
     try file.synchronize()
     try rename(temporary, to: path)

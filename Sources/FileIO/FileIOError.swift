@@ -4,7 +4,8 @@ public import SystemPackage
 public struct FileIOError: Error, Sendable, CustomStringConvertible {
   /// What a caller may decide on; everything else is `.system`.
   public enum Code: Sendable {
-    case notFound, permissionDenied, alreadyExists, noSpace, endOfFile, outOfMemory, system
+    case notFound, permissionDenied, alreadyExists, inUse, noSpace, endOfFile, outOfMemory, tooLong
+    case system
   }
 
   /// What a caller may decide on.
@@ -19,6 +20,12 @@ public struct FileIOError: Error, Sendable, CustomStringConvertible {
     self.code = code
     self.path = path
     self.message = message
+  }
+
+  static func inUse(_ path: String) -> FileIOError {
+    FileIOError(
+      .inUse, path: path,
+      message: "is being written by another process; wait for it or give another name")
   }
 
   /// Translates `errno` of the system call behind `operation` ("read 4096 bytes at 0").

@@ -30,6 +30,14 @@ public struct Generator {
     case contextFull = "context_full"
   }
 
+  /// One evaluation: the prompt, or one generated token.
+  public struct Step: Sendable {
+    /// Position in the sequence after it.
+    public let position: Int
+    /// What it cost.
+    public let report: PhaseReport
+  }
+
   /// What came out.
   public struct Result: Sendable {
     /// The generated text, complete characters only.
@@ -57,11 +65,13 @@ public struct Generator {
   /// - Parameters:
   ///   - prompt: Token ids, at least one.
   ///   - settings: When to stop, and how to choose.
+  ///   - onStep: Called after every evaluation with its cost.
   ///   - onText: Called with each piece of complete text as soon as it is known.
   /// - Returns: The text and what it cost.
-  /// - Throws: Errors of the session (a damaged expert, a full context) and of `onText`.
+  /// - Throws: Errors of the session (a damaged expert, a full context), of `onStep` and `onText`.
   public func run(
-    prompt: [Int32], settings: Settings, onText: (String) throws -> Void
+    prompt: [Int32], settings: Settings, onStep: (Step) throws -> Void = { _ in },
+    onText: (String) throws -> Void
   ) throws -> Result {
     guard !prompt.isEmpty else {
       throw GenerationError(.invalidSetting, "the prompt has no tokens, expected at least one")
@@ -86,6 +96,7 @@ public struct Generator {
     try session.evaluate(
       prompt, logits: settings.maximumTokens > 0 ? .last : .none, receive: receive)
     let prefill = prefillClock.report(tokens: prompt.count)
+    try onStep(Step(position: session.position, report: prefill))
 
     let decodeClock = PhaseClock(store: store)
     var reason = StopReason.length
@@ -102,8 +113,10 @@ public struct Generator {
         reason = .contextFull
         break
       }
+      let clock = PhaseClock(store: store)
       try session.evaluate([next], logits: .last, receive: receive)
       evaluated += 1
+      try onStep(Step(position: session.position, report: clock.report(tokens: 1)))
     }
     try emit(decoder.finish())
     return Result(

@@ -50,13 +50,7 @@ public final class Model: Sendable {
     let config = try ModelConfig(pack: pack)
     let kernels = KernelSet(try options.instructionSet ?? InstructionSet.detected())
     let source = ExpertSource(pack: pack, layerCount: config.layerCount)
-    let plan = try MemoryPlan(
-      name: pack.path, config: config,
-      demand: MemoryPlan.Demand(
-        residentBytes: pack.residentByteCount,
-        tableBytes: pack.archives.reduce(pack.checksums.byteCount) { $0 + $1.bytes.count },
-        slotBytes: ExpertStore.slotBytes(of: source), expertCount: source.expertCount),
-      options: options)
+    let plan = try MemoryPlan(pack: pack, config: config, options: options)
     let image = try pack.loadResident(
       verify: options.verification != .off, threads: max(1, options.readThreads))
     let weights = try ModelWeights(pack: pack, config: config, image: image, kernels: kernels)

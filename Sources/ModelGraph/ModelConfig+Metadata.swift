@@ -182,5 +182,19 @@ extension ModelConfig {
         "\(keys.path): \(keys.full("expert_gating_func")): expected \(softmax) (softmax), found "
           + "\(gating); moerun cannot run it yet")
     }
+    // What other models of the family scale or group; 0 and 1 are how files say that they do not.
+    for name in [
+      "expert_weights_scale", "expert_group_count", "final_logit_softcapping",
+      "attn_logit_softcapping", "attention.scale", "residual_scale", "logit_scale",
+    ] {
+      guard let value = keys.metadata[keys.full(name)] else { continue }
+      let number = value.integer(as: Int.self).map(Double.init) ?? value.floatingPoint
+      guard number == 0 || number == 1 else {
+        throw ModelGraphError(
+          .unsupported,
+          "\(keys.path): \(keys.full(name)): expected 0, 1 or no such key, found \(value); moerun "
+            + "does not compute it yet")
+      }
+    }
   }
 }

@@ -27,6 +27,7 @@ public struct ModelOptions: Sendable {
     self.threads = threads
   }
 
-  var effectiveBatch: Int { min(max(batch, 1), 4096) }
+  /// No more tokens than a session has positions ever go through a layer together.
+  var effectiveBatch: Int { min(max(batch, 1), 4096, max(contextLength, 1)) }
   var effectiveThreads: Int { min(max(threads, 1), 1024) }
 }

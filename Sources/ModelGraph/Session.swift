@@ -101,7 +101,8 @@ public final class Session {
   ///     the call alone. What it throws ends the evaluation after the chunk at hand.
   /// - Throws: ``ModelGraphError`` for an id out of range or a full context, with nothing evaluated;
   ///   `ExpertStoreError` when an expert cannot be read. After an error within a chunk the session
-  ///   takes no more tokens until ``reset()``.
+  ///   takes no more tokens until ``reset()``. Logits that are no numbers are an error before they
+  ///   are handed out.
   public func evaluate(
     _ tokens: [Int32], logits: LogitsRequest = .last,
     receive: (_ index: Int, _ logits: UnsafeBufferPointer<Float>) throws -> Void
@@ -194,9 +195,30 @@ public final class Session {
         model.weights.output, scratch.normed + start * hidden, xStride: hidden,
         tokens: part.count, into: scratch.logits, outStride: vocabulary, pool: model.pool)
       for row in part {
-        let logits = scratch.logits + (row - start) * vocabulary
-        try receive(offset + row, UnsafeBufferPointer(start: logits, count: vocabulary))
+        let logits = UnsafeBufferPointer(
+          start: scratch.logits + (row - start) * vocabulary, count: vocabulary)
+        guard Self.areNumbers(logits) else {
+          throw ModelGraphError(
+            .notANumber,
+            "the token at position \(run.position + row) gives logits that are no numbers; the "
+              + "weights are not those of a working model, run moepack verify")
+        }
+        try receive(offset + row, logits)
       }
     }
+  }
+
+  /// Whether all of `values` are finite.
+  private static func areNumbers(_ values: UnsafeBufferPointer<Float>) -> Bool {
+    // 0 times what is infinite or not a number is not a number.
+    var sum = SIMD16<Float>(repeating: 0)
+    let whole = values.count / 16 * 16
+    for start in stride(from: 0, to: whole, by: 16) {
+      var part = SIMD16<Float>(repeating: 0)
+      for lane in 0..<16 { part[lane] = values[start + lane] }
+      sum += part * 0
+    }
+    for index in whole..<values.count { sum[0] += values[index] * 0 }
+    return sum == SIMD16(repeating: 0)
   }
 }

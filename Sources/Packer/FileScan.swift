@@ -24,8 +24,26 @@ final class FileScan {
   /// XXH3-128 of what has been read.
   var digest: Digest128 { stream.digest }
 
+  private func read(_ count: Int, into buffer: AlignedBuffer, at position: UInt64) throws {
+    let alignment = ExpertPlacement.alignment
+    let asked = (count + alignment - 1) / alignment * alignment
+    let found = try file.read(into: buffer.bytes.part(0..<asked), at: position)
+    guard found >= count else {
+      throw FileIOError(
+        .endOfFile, path: file.path,
+        message: "ended at byte \(position + UInt64(found)) while it was read; expected "
+          + "\(byteCount) bytes")
+    }
+  }
+
   /// Calls `body` with every unit of `unit` bytes, by index; the last may be shorter.
-  func run(unit: Int, _ body: (Int, UnsafeRawBufferPointer) throws -> Void) throws {
+  ///
+  /// A unit that the system cannot read, as on a failing disk, goes to `unreadable` with its range
+  /// and the reason; the others are still read, and the digest is of no use.
+  func run(
+    unit: Int, unreadable: (Int, Range<UInt64>, FileIOError) -> Void,
+    _ body: (Int, UnsafeRawBufferPointer) throws -> Void
+  ) throws {
     let unitsPerRead = max(1, Self.bufferBytes / unit)
     let alignment = ExpertPlacement.alignment
     let capacity = (unitsPerRead * unit + alignment - 1) / alignment * alignment
@@ -34,18 +52,23 @@ final class FileScan {
     var position: UInt64 = 0
     while position < byteCount {
       let wanted = Int(min(UInt64(unitsPerRead * unit), byteCount - position))
-      let asked = (wanted + alignment - 1) / alignment * alignment
-      let count = try file.read(into: buffer.bytes.part(0..<asked), at: position)
-      guard count >= wanted else {
-        throw FileIOError(
-          .endOfFile, path: file.path,
-          message: "ended at byte \(position + UInt64(count)) while it was read; expected "
-            + "\(byteCount) bytes")
+      var isWhole = true
+      do {
+        try read(wanted, into: buffer, at: position)
+        stream.update(UnsafeRawBufferPointer(buffer.bytes.part(0..<wanted)))
+      } catch {
+        isWhole = false
       }
-      let bytes = UnsafeRawBufferPointer(buffer.bytes.part(0..<wanted))
-      stream.update(bytes)
       for start in stride(from: 0, to: wanted, by: unit) {
-        try body(index, bytes.part(start..<min(wanted, start + unit)))
+        let range = start..<min(wanted, start + unit)
+        do {
+          let first = isWhole ? start : 0
+          if !isWhole { try read(range.count, into: buffer, at: position + UInt64(start)) }
+          try body(index, UnsafeRawBufferPointer(buffer.bytes.part(first..<first + range.count)))
+        } catch let error as FileIOError {
+          let place = position + UInt64(range.lowerBound)..<position + UInt64(range.upperBound)
+          unreadable(index, place, error)
+        }
         index += 1
       }
       position += UInt64(wanted)

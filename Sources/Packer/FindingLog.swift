@@ -19,6 +19,14 @@ final class FindingLog: Sendable {
 
   var isEmpty: Bool { state.withLock { $0.findings.isEmpty } }
   func names(_ file: String) -> Bool { count(of: file) > 0 }
+  /// Removes the finding about all of `file` when its damaged places have been named.
+  func removeWholeFile(_ file: String) {
+    state.withLock { state in
+      let isWhole = { (finding: PackFinding) in finding.file == file && finding.coversFile }
+      guard state.findings.contains(where: { $0.file == file && !isWhole($0) }) else { return }
+      state.findings.removeAll(where: isWhole)
+    }
+  }
   func count(of file: String) -> Int {
     state.withLock { $0.findings.count { $0.file == file } }
   }

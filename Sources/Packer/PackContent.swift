@@ -17,7 +17,9 @@ struct PackContent: Sendable {
   }
 
   /// The matrices of an expert as the source stores them, in the order of `layer.sources`.
-  /// - Parameter verify: Whether to prove the record's slices first.
+  ///
+  /// `verify` says whether the record's quarters are proved by their checksums first; one that
+  /// does not agree throws `.damaged`.
   func matrices(layer: ExpertLayer, expert: Int, verify: Bool) throws -> AlignedBuffer {
     let placement = pack.placement(layer: layer.layer, expert: expert)
     let record = try AlignedBuffer(count: layer.geometry.recordStride)

@@ -38,13 +38,18 @@ public struct PackExporter: Sendable {
     to path: String, overwrite: Bool, progress: @escaping PackProgress
   ) throws -> [String] {
     let targets = try targets(first: path)
+    for target in targets where Directory.exists(target) {
+      throw FileIOError(
+        .alreadyExists, path: target, message: "is a directory; expected the name of a file")
+    }
     for target in targets where !overwrite && FileManager.default.fileExists(atPath: target) {
       throw FileIOError(
         .alreadyExists, path: target, message: "exists; give --overwrite to replace it")
     }
     let partials = targets.map { $0 + ".partial" }
+    var files: [File] = []
     do {
-      let files = try partials.map { try File.creating($0) }
+      for partial in partials { files.append(try File.creatingAlone(partial)) }
       try writeHeaders(to: files, progress: progress)
       try writeTensors(to: files, progress: progress)
       try prove(files, progress: progress)
@@ -52,7 +57,7 @@ public struct PackExporter: Sendable {
         try AtomicFile.rename(partial, to: target)
       }
     } catch {
-      for partial in partials { try? FileManager.default.removeItem(atPath: partial) }
+      for partial in partials.prefix(files.count) { try? Directory.removeFile(partial) }
       throw error
     }
     return targets

@@ -8,11 +8,13 @@ public struct PackPlan: Sendable, Encodable {
   public struct Layer: Sendable, Encodable, Hashable {
     /// Block number.
     public let layer: Int
+    /// Experts of the layer.
     public let experts: Int
     /// Types of gate, up and down.
     public let types: [String]
-    /// Bytes of weights of an expert, and of its record on disk.
+    /// Bytes of weights of an expert.
     public let expertBytes: UInt64
+    /// Bytes of its record on disk, padding included.
     public let recordBytes: UInt64
     /// Slices that compute alone: 4, 2 or 1.
     public let computeSlices: Int
@@ -22,15 +24,21 @@ public struct PackPlan: Sendable, Encodable {
     public let fileBytes: UInt64
   }
 
+  /// `general.architecture` of the source.
   public let architecture: String
   /// Top-k of the model, where the metadata says so.
   public let expertsUsed: UInt64?
+  /// Layers with experts, by block number.
   public let layers: [Layer]
+  /// Bytes of all shards of the source.
   public let sourceBytes: UInt64
-  /// Bytes of expert records with padding, of padding alone, of the resident image and checksums.
+  /// Bytes of all expert records, padding included.
   public let expertBytes: UInt64
+  /// Bytes of padding in the records.
   public let paddingBytes: UInt64
+  /// Bytes of the resident image.
   public let residentBytes: UInt64
+  /// Bytes of the table of checksums.
   public let checksumBytes: UInt64
   /// Bytes of the pack, but for manifest and compressed headers.
   public let packBytes: UInt64
@@ -59,7 +67,7 @@ public struct PackPlan: Sendable, Encodable {
     expertBytes = layers.reduce(0) { $0 + $1.fileBytes }
     paddingBytes = layers.reduce(0) { $0 + $1.paddingBytes }
     residentBytes = layout.residentBytes
-    checksumBytes = UInt64(ChecksumTable(layout: layout, kind: .packed).byteCount)
+    checksumBytes = 8 * UInt64(ChecksumTable.count(layout: layout, kind: .packed))
     packBytes = expertBytes + residentBytes + checksumBytes
     bytesPerToken = used.flatMap { used in
       layers.allSatisfy { used <= UInt64($0.experts) }
@@ -77,6 +85,7 @@ public struct PackPlan: Sendable, Encodable {
     public let bytes: UInt64
   }
 
+  /// ``layers`` in runs of equal ones, for tables that people read.
   public var layerGroups: [LayerGroup] {
     var groups: [[Layer]] = []
     for layer in layers {

@@ -22,7 +22,7 @@ public struct PackVerifier: Sendable {
   private let directory: String
   private let threads: Int
 
-  /// - Parameter threads: Files read at a time.
+  /// A verifier of the pack at `directory` that reads `threads` files at a time.
   public init(directory: String, threads: Int) {
     self.directory = directory
     self.threads = threads
@@ -35,6 +35,9 @@ public struct PackVerifier: Sendable {
     guard FileManager.default.fileExists(atPath: directory) else {
       throw FileIOError(.notFound, path: directory, message: "no such directory")
     }
+    guard Directory.exists(directory) else {
+      throw FileIOError(.system, path: directory, message: "is a file, expected a pack's directory")
+    }
     let log = FindingLog()
     let pack: PackDirectory
     do {
@@ -42,19 +45,43 @@ public struct PackVerifier: Sendable {
     } catch let error as PackError where error.code == .unsupportedVersion {
       throw error
     } catch {
-      log.add(Self.finding(for: error, directory: directory))
+      if let error = error as? PackError, error.code == .notAPack, !holdsPackFiles { throw error }
       try verifyWholeFiles(log: log, willRead: total, progress: progress)
+      let finding = Self.finding(for: error, directory: directory)
+      // The file that kept the pack from opening may have been named with its bytes.
+      if !log.names(finding.file) { log.add(finding) }
       return log.report
     }
     let files = pack.allFiles
-    total(files.reduce(0) { $0 + $1.byteCount })
+    let isInPlace = pack.manifest.kind == .inPlace
+    // The sources of an in-place pack are read twice: for their digests, then place by place.
+    let sourceBytes = isInPlace ? pack.manifest.sources.reduce(0) { $0 + $1.bytes } : 0
+    total(files.reduce(sourceBytes) { $0 + $1.byteCount })
     try ParallelWork.forEach(files.count, threads: threads) { index in
-      try verify(files[index], of: pack, log: log, progress: progress)
+      let file = files[index]
+      do {
+        try verify(file, of: pack, log: log, progress: progress)
+      } catch let error as FileIOError {
+        log.add(Self.unreadable(file, error))
+      }
     }
-    if pack.manifest.kind == .inPlace, log.isEmpty {
-      try InPlaceVerifier(pack: pack, threads: threads).verify(log: log)
+    if isInPlace {
+      try InPlaceVerifier(pack: pack, threads: threads).verify(log: log, progress: progress)
     }
     return log.report
+  }
+
+  /// Whether the directory without a manifest has been a pack, or was to become one.
+  private var holdsPackFiles: Bool {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+    return names.contains(ChecksumTable.fileName) || names.contains(PackJournal.fileName)
+      || names.contains { $0.hasPrefix("layer-") && $0.hasSuffix(".experts") }
+  }
+
+  private static func unreadable(
+    _ file: PackDirectory.ExpectedFile, _ error: FileIOError
+  ) -> PackFinding {
+    PackFinding(.unreadable, file: file.name, length: file.byteCount, detail: error.message)
   }
 
   /// Without usable tables, whole-file digests still say which other files are intact.
@@ -62,17 +89,37 @@ public struct PackVerifier: Sendable {
     log: FindingLog, willRead total: (UInt64) -> Void, progress: @escaping PackProgress
   ) throws {
     guard let manifest = try? PackManifest.load(directory: directory) else { return }
-    let files = PackDirectory.ownFiles(manifest, directory: directory)
-    total(files.reduce(0) { $0 + $1.byteCount })
+    // The names and lengths are those of a manifest that has been refused: claims.
+    let files = PackDirectory.ownFiles(manifest, directory: directory).filter { file in
+      let parts = file.name.split(separator: "/", omittingEmptySubsequences: false)
+      return parts.count <= 2 && parts.allSatisfy { !["", ".", ".."].contains($0) }
+    }
+    total(files.reduce(0) { $0.addingReportingOverflow($1.byteCount).partialValue })
     try ParallelWork.forEach(files.count, threads: threads) { index in
       let file = files[index]
-      // The file that kept the pack from opening has been named already.
-      guard !log.names(file.name), let opened = try check(length: file, log: log) else { return }
-      let length = min(try opened.size(), file.byteCount)
-      let scan = FileScan(file: opened, byteCount: length, log: log, progress: progress)
-      try scan.run(unit: 1 << 20) { _, _ in }
-      if length == file.byteCount { log.add(wholeFileFinding(file, digest: scan.digest)) }
+      do {
+        guard let opened = try check(length: file, log: log) else { return }
+        let length = min(try opened.size(), file.byteCount)
+        let scan = FileScan(file: opened, byteCount: length, log: log, progress: progress)
+        try scan.run(
+          unit: 1 << 20, unreadable: { log.add(Self.unreadable(file, range: $1, $2)) }
+        ) { _, _ in }
+        if length == file.byteCount, !log.names(file.name) {
+          log.add(wholeFileFinding(file, digest: scan.digest))
+        }
+      } catch let error as FileIOError {
+        log.add(Self.unreadable(file, error))
+      }
     }
+  }
+
+  private static func unreadable(
+    _ file: PackDirectory.ExpectedFile, range: Range<UInt64>, layer: Int? = nil,
+    expert: Int? = nil, slice: Int? = nil, _ error: FileIOError
+  ) -> PackFinding {
+    PackFinding(
+      .unreadable, file: file.name, layer: layer, expert: expert, slice: slice,
+      offset: range.lowerBound, length: range.upperBound - range.lowerBound, detail: error.message)
   }
 
   private func verify(
@@ -87,7 +134,15 @@ public struct PackVerifier: Sendable {
     if let position = pack.layout.layers.firstIndex(where: { $0.fileName == file.name }) {
       let layer = pack.layout.layers[position]
       let unit = layer.geometry.readBytes
-      try scan.run(unit: unit) { index, bytes in
+      try scan.run(
+        unit: unit,
+        unreadable: { index, range, error in
+          let (expert, slice) = index.quotientAndRemainder(dividingBy: PackLimits.splits)
+          log.add(
+            Self.unreadable(
+              file, range: range, layer: layer.layer, expert: expert, slice: slice, error))
+        }
+      ) { index, bytes in
         let (expert, slice) = index.quotientAndRemainder(dividingBy: PackLimits.splits)
         let found = XXH3.hash64(
           bytes, seed: ChecksumTable.seed(layer: layer.layer, expert: expert, extent: slice))
@@ -102,7 +157,10 @@ public struct PackVerifier: Sendable {
             detail: Self.mismatch(found: found, expected: expected)))
       }
     } else if file.name == PackDirectory.residentFileName {
-      try scan.run(unit: PackLimits.residentBlockBytes) { block, bytes in
+      try scan.run(
+        unit: PackLimits.residentBlockBytes,
+        unreadable: { log.add(Self.unreadable(file, range: $1, $2)) }
+      ) { block, bytes in
         let found = XXH3.hash64(bytes, seed: ChecksumTable.seed(residentBlock: block))
         let expected = table.values[table.index(residentBlock: block)]
         log.didCheck()
@@ -114,7 +172,9 @@ public struct PackVerifier: Sendable {
             length: UInt64(bytes.count), detail: Self.mismatch(found: found, expected: expected)))
       }
     } else {
-      try scan.run(unit: 1 << 20) { _, _ in }
+      try scan.run(
+        unit: 1 << 20, unreadable: { log.add(Self.unreadable(file, range: $1, $2)) }
+      ) { _, _ in }
     }
     if log.count(of: file.name) == before {
       log.add(wholeFileFinding(file, digest: scan.digest))
@@ -130,7 +190,7 @@ public struct PackVerifier: Sendable {
   ) -> PackFinding? {
     guard digest.description != file.digest else { return nil }
     return PackFinding(
-      .damaged, file: file.name, length: file.byteCount,
+      .damaged, file: file.name, length: file.byteCount, coversFile: true,
       detail: "checksum of the file is \(digest), the manifest says \(file.digest)")
   }
 

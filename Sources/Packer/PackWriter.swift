@@ -19,8 +19,8 @@ public struct PackWriter: Sendable {
   /// The bytes of the shards when they are no files.
   private let generated: [any ByteSource]?
 
-  /// Lays out `source`; throws when it is not a mixture of experts that can be packed.
-  /// - Parameter threads: Threads that read, cut and hash.
+  /// Lays out `source`, to be read, cut and hashed by `threads` threads; throws when it is not a
+  /// mixture of experts that can be packed.
   public init(source: GGUFFile, kind: PackKind, threads: Int) throws {
     try self.init(source: source, generated: nil, kind: kind, threads: threads)
   }
@@ -55,7 +55,8 @@ public struct PackWriter: Sendable {
     let shards: [any ByteSource] =
       try generated ?? source.shards.map { try File.reading($0.path) }
     let target = PackTarget(path: directory)
-    try target.prepare(overwrite: overwrite)
+    let lock = try target.prepare(overwrite: overwrite)
+    defer { withExtendedLifetime(lock) {} }
     let contents = Contents()
     try ParallelWork.forEach(2, threads: 2) { job in
       if job == 0 {

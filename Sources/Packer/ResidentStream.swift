@@ -10,7 +10,8 @@ final class ResidentStream {
   private let stream = XXH3Stream128()
   private(set) var checksums: [UInt64] = []
 
-  /// - Parameter file: Where the image goes; nil when only its checksums are wanted.
+  /// A stream into `file`, nil when only the checksums are wanted; throws without the memory for
+  /// one block.
   init(file: File?) throws {
     self.file = file
     block = try AlignedBuffer(count: PackLimits.residentBlockBytes)

@@ -8,7 +8,8 @@ public struct SourceComparison: Sendable {
   private let other: GGUFFile
   private let threads: Int
 
-  /// - Parameter other: The GGUF that the pack is said to come from.
+  /// A comparison of `pack` with `other`, the GGUF that it is said to come from, by `threads`
+  /// threads.
   public init(pack: PackDirectory, other: GGUFFile, threads: Int) {
     self.pack = pack
     self.other = other

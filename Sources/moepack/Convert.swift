@@ -28,17 +28,10 @@ struct Convert: ParsableCommand {
   @Flag(help: "Replace a finished pack.")
   var overwrite = false
 
-  @Option(help: "Threads that read, cut and hash.")
-  var threads = defaultThreads
+  @OptionGroup var work: ThreadOptions
 
   @Flag(help: "Print JSON.")
   var json = false
-
-  func validate() throws {
-    guard (1...256).contains(threads) else {
-      throw ValidationError("--threads takes 1 to 256, found \(threads)")
-    }
-  }
 
   private struct Report: Encodable {
     let pack: String
@@ -56,7 +49,7 @@ struct Convert: ParsableCommand {
     ) {
       let source = try GGUFFile.open(file)
       let writer = try PackWriter(
-        source: source, kind: inPlace ? .inPlace : .packed, threads: threads)
+        source: source, kind: inPlace ? .inPlace : .packed, threads: work.threads)
       let line = ProgressLine(inPlace ? "indexing" : "packing", total: writer.progressBytes)
       defer { line.clear() }
       let manifest = try writer.write(to: output, overwrite: overwrite) { line.add($0) }

@@ -20,13 +20,15 @@ struct Export: ParsableCommand {
   @Flag(help: "Replace existing files.")
   var overwrite = false
 
-  @Option(help: "Threads that read and join slices.")
-  var threads = defaultThreads
+  @Flag(help: "Print JSON.")
+  var json = false
 
-  func validate() throws {
-    guard (1...256).contains(threads) else {
-      throw ValidationError("--threads takes 1 to 256, found \(threads)")
-    }
+  @OptionGroup var work: ThreadOptions
+
+  private struct Report: Encodable {
+    let files: [String]
+    let bytes: UInt64
+    let seconds: Double
   }
 
   func run() throws {
@@ -34,11 +36,18 @@ struct Export: ParsableCommand {
       "moepack",
       interruption: "what was written so far ends in .partial, run the same command again"
     ) {
-      let exporter = try PackExporter(pack: try PackDirectory.open(pack), threads: threads)
+      let opened = try PackDirectory.open(pack)
+      let exporter = try PackExporter(pack: opened, threads: work.threads)
       let line = ProgressLine("exporting", total: exporter.progressBytes)
       defer { line.clear() }
       let written = try exporter.export(to: output, overwrite: overwrite) { line.add($0) }
       line.clear()
+      if json {
+        return try Console.json(
+          Report(
+            files: written, bytes: opened.manifest.sources.reduce(0) { $0 + $1.bytes },
+            seconds: line.seconds))
+      }
       for path in written { Console.line("\(path): identical to the source of \(pack)") }
     }
   }

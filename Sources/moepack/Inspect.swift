@@ -68,15 +68,14 @@ private struct InspectReport: Encodable {
         alignment: UInt64($0.header.alignment), tensors: $0.header.tensors.count)
     }
     metadata = Dictionary(
-      uniqueKeysWithValues: source.metadata.entries.map { ($0.key, $0.value.description) })
-    func elements(_ tensor: GGUFTensor) -> UInt64 { tensor.dimensions.reduce(1, &*) }
+      uniqueKeysWithValues: source.metadata.entries.map { ($0.key, Self.text($0.value)) })
     tensorCount = source.tensors.count
-    self.elements = source.tensors.reduce(0) { $0 + elements($1) }
-    tensorBytes = source.tensors.reduce(0) { $0 + $1.byteCount }
+    self.elements = Self.sum(source.tensors.map(\.elementCount))
+    tensorBytes = Self.sum(source.tensors.map(\.byteCount))
     types = Dictionary(grouping: source.tensors, by: \.type).map { type, group in
       TypeRow(
-        type: type.name, tensors: group.count, elements: group.reduce(0) { $0 + elements($1) },
-        bytes: group.reduce(0) { $0 + $1.byteCount })
+        type: type.name, tensors: group.count, elements: Self.sum(group.map(\.elementCount)),
+        bytes: Self.sum(group.map(\.byteCount)))
     }.sorted { ($0.bytes, $0.type) > ($1.bytes, $1.type) }
     tensors =
       listTensors
@@ -85,6 +84,20 @@ private struct InspectReport: Encodable {
           name: $0.name, type: $0.type.name, dimensions: $0.dimensions, shard: $0.shard,
           offset: $0.offset, bytes: $0.byteCount)
       } : nil
+  }
+
+  /// The sum, or the largest number when tensors of a sparse file claim more.
+  private static func sum(_ counts: [UInt64]) -> UInt64 {
+    counts.reduce(0) {
+      let (sum, overflow) = $0.addingReportingOverflow($1)
+      return overflow ? .max : sum
+    }
+  }
+
+  /// A value on one line: strings in quotes, cut when they are long.
+  private static func text(_ value: GGUFValue) -> String {
+    guard case .string(let string) = value else { return value.description }
+    return "string " + string.description.quotedForMessage
   }
 
   var text: String {
@@ -110,7 +123,8 @@ private struct InspectReport: Encodable {
         ["tensor", "type", "dimensions", "shard", "offset", "bytes"], right: [3, 4, 5])
       for row in tensors {
         table.add([
-          row.name, row.type, row.dimensions.map(String.init).joined(separator: " x "),
+          String(row.name.quotedForMessage.dropFirst().dropLast()), row.type,
+          row.dimensions.map(String.init).joined(separator: " x "),
           "\(row.shard + 1)", "\(row.offset)", "\(row.bytes)",
         ])
       }

@@ -15,5 +15,14 @@ struct Moepack: ParsableCommand {
     subcommands: [Inspect.self, Plan.self, Convert.self, Verify.self, Export.self, Synth.self])
 }
 
-/// Threads that read, cut and hash when the user does not say.
-let defaultThreads = 4
+/// The option of every command that reads or writes a whole pack.
+struct ThreadOptions: ParsableArguments {
+  @Option(help: "Threads that read, cut, join and hash.")
+  var threads = 4
+
+  func validate() throws {
+    guard (1...256).contains(threads) else {
+      throw ValidationError("--threads takes 1 to 256, found \(threads)")
+    }
+  }
+}

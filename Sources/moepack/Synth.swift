@@ -35,8 +35,7 @@ struct Synth: ParsableCommand {
   @Flag(help: "Replace an existing file or finished pack.")
   var overwrite = false
 
-  @Option(help: "Threads that make, cut and hash.")
-  var threads = defaultThreads
+  @OptionGroup var work: ThreadOptions
 
   private var trimmedOutput: Substring {
     var path = output[...]
@@ -46,9 +45,6 @@ struct Synth: ParsableCommand {
   private var writesPack: Bool { trimmedOutput.hasSuffix(".moepack") }
 
   func validate() throws {
-    guard (1...256).contains(threads) else {
-      throw ValidationError("--threads takes 1 to 256, found \(threads)")
-    }
     guard layers.map((1...1024).contains) ?? true else {
       throw ValidationError("--layers takes 1 to 1024, found \(layers ?? 0)")
     }
@@ -74,9 +70,13 @@ struct Synth: ParsableCommand {
       defer { line.clear() }
       let path = String(trimmedOutput)
       if writesPack {
-        try synthesizer.writePack(to: path, overwrite: overwrite, threads: threads) { line.add($0) }
+        try synthesizer.writePack(to: path, overwrite: overwrite, threads: work.threads) {
+          line.add($0)
+        }
       } else {
-        try synthesizer.writeGGUF(to: path, overwrite: overwrite, threads: threads) { line.add($0) }
+        try synthesizer.writeGGUF(to: path, overwrite: overwrite, threads: work.threads) {
+          line.add($0)
+        }
       }
       line.clear()
       let seconds = line.seconds

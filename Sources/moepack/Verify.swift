@@ -21,17 +21,10 @@ struct Verify: ParsableCommand {
     completion: .file(extensions: ["gguf"]))
   var against: String?
 
-  @Option(help: "Files read at a time.")
-  var threads = defaultThreads
+  @OptionGroup var work: ThreadOptions
 
   @Flag(help: "Print JSON.")
   var json = false
-
-  func validate() throws {
-    guard (1...256).contains(threads) else {
-      throw ValidationError("--threads takes 1 to 256, found \(threads)")
-    }
-  }
 
   private struct Report: Encodable {
     let ok: Bool
@@ -45,7 +38,7 @@ struct Verify: ParsableCommand {
     try runCommand("moepack") {
       let line = ProgressLine("verifying")
       defer { line.clear() }
-      let result = try PackVerifier(directory: pack, threads: threads).verify(
+      let result = try PackVerifier(directory: pack, threads: work.threads).verify(
         willRead: { line.setTotal($0) }, progress: { line.add($0) })
       var findings = result.findings
       if let against, findings.isEmpty {
@@ -89,7 +82,7 @@ struct Verify: ParsableCommand {
       "comparing", total: opened.source.tensors.reduce(0) { $0 + $1.byteCount })
     defer { line.clear() }
     return try SourceComparison(
-      pack: opened, other: try GGUFFile.open(path), threads: threads
+      pack: opened, other: try GGUFFile.open(path), threads: work.threads
     ).findings { line.add($0) }
   }
 }

@@ -43,11 +43,19 @@ struct Generate: ParsableCommand {
   @Option(help: "The same seed gives the same text.")
   var seed: UInt64 = 0
 
-  @Option(help: "Positions for prompt and text. (default: what they need)")
+  @Option(
+    help: """
+      Positions for prompt and text, cut to what the model was made for. (default: what they need)
+      """)
   var context: Int?
 
   @Flag(name: .customLong("ignore-eos"), help: "Go on after an end-of-text token.")
   var ignoreEnd = false
+
+  @Option(
+    name: .customLong("stats-csv"), help: "Write what every token cost to this file.",
+    completion: .file(extensions: ["csv"]))
+  var statsCSV: String?
 
   @Flag(help: "Print JSON when all is done, instead of streaming the text.")
   var json = false
@@ -85,18 +93,18 @@ struct Generate: ParsableCommand {
   }
 
   func run() throws {
-    try runCommand("moerun") {
+    try runCommand("moerun", interruption: "the text ends here") {
       let tokenizer = try Tokenizer(packAt: model.pack)
       let ids = try tokenizer.encode(prompt)
       let loaded = try model.load(contextLength: context ?? ids.count + count)
       let session = try Session(model: loaded)
       let generator = Generator(session: session, tokenizer: tokenizer)
+      let statistics = try statsCSV.map { try StatisticsFile(path: $0) }
       let result = try generator.run(
         prompt: ids,
-        settings: .init(maximumTokens: count, sampler: try sampler, ignoresEnd: ignoreEnd)
-      ) { piece in
-        if !json { Console.output(piece) }
-      }
+        settings: .init(maximumTokens: count, sampler: try sampler, ignoresEnd: ignoreEnd),
+        onStep: { try statistics?.add($0) },
+        onText: { if !json { Console.output($0) } })
       let memory = MemoryReport(model: loaded, budget: model.budget)
       if json {
         try Console.json(
@@ -106,20 +114,8 @@ struct Generate: ParsableCommand {
             memory: memory, isa: loaded.instructionSet.rawValue))
       } else {
         if !result.text.hasSuffix("\n") { Console.line("") }
-        Console.message(Self.line(result, memory: memory))
+        Console.message(RunReport.line(result, memory: memory))
       }
     }
-  }
-
-  private static func line(_ result: Generator.Result, memory: MemoryReport) -> String {
-    let all = [result.prefill, result.decode]
-    let requested = all.reduce(0) { $0 + $1.expertsRequested }
-    let read = all.reduce(0) { $0 + $1.expertsRead }
-    return RunReport.line(
-      phases: [
-        "prompt \(RunReport.rate(result.prefill))", "decode \(RunReport.rate(result.decode))",
-      ], expertsRead: read, expertsRequested: requested,
-      bytes: all.reduce(0) { $0 + $1.bytesRead }, stall: all.reduce(0) { $0 + $1.stallSeconds },
-      memory: memory)
   }
 }

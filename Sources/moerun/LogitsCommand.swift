@@ -32,24 +32,32 @@ struct LogitsCommand: ParsableCommand {
   var blocks: String?
 
   func run() throws {
-    try runCommand("moerun") {
+    let partial = output + ".partial"
+    try runCommand("moerun", interruption: "what was written so far is \(partial)") {
+      // A pipe or device would be replaced by a file.
+      _ = try File.readingIfPresent(output)
       let ids = try tokenIDs()
-      let loaded = try model.load(contextLength: ids.count)
+      let loaded = try model.load(contextLength: ids.count, besides: ids.count * 4)
       let session = try Session(model: loaded)
       let recorder = try blocks.map { try BlockRecorder(directory: $0) }
       if let recorder {
         session.observer = { name, _, values, _ in recorder.record(name, values) }
       }
       let vocabulary = loaded.config.vocabularySize
-      let partial = output + ".partial"
       let file = try File.creating(partial)
       let clock = ContinuousClock.now
-      try session.evaluate(ids, logits: .all) { index, logits in
-        try file.write(UnsafeRawBufferPointer(logits), at: UInt64(index) * UInt64(vocabulary) * 4)
+      do {
+        try session.evaluate(ids, logits: .all) { index, logits in
+          try recorder?.check()
+          try file.write(UnsafeRawBufferPointer(logits), at: UInt64(index) * UInt64(vocabulary) * 4)
+        }
+        try recorder?.check()
+        try file.synchronize()
+        try AtomicFile.rename(partial, to: output)
+      } catch {
+        try? FileManager.default.removeItem(atPath: partial)
+        throw error
       }
-      try file.synchronize()
-      try AtomicFile.rename(partial, to: output)
-      try recorder?.finish()
       let report = PhaseReport(
         tokens: ids.count, seconds: (ContinuousClock.now - clock).inSeconds,
         store: loaded.store.statistics)
@@ -62,7 +70,7 @@ struct LogitsCommand: ParsableCommand {
   }
 
   private func tokenIDs() throws -> [Int32] {
-    let data = Data(try TextInput.bytes(tokens))
+    let data = Data(try TextInput.bytes(tokens, budget: model.budget))
     guard let ids = try? JSONDecoder().decode([Int32].self, from: data), !ids.isEmpty else {
       throw FileIOError(
         .system, path: tokens, message: "expected a JSON array of token ids, as tokenize prints it")
@@ -71,12 +79,17 @@ struct LogitsCommand: ParsableCommand {
   }
 }
 
-/// Collects what every block computes and writes a file a block.
+/// Writes what every block computes, a file a block.
 ///
-/// Batches of a long list of tokens append to the same block.
+/// Batches of a long list of tokens append to the same file. Nothing is kept in memory: the blocks
+/// of a long text are larger than the model. Files are opened for each piece, since a large model
+/// has more blocks than a process may have files open.
 final class BlockRecorder {
   private let directory: String
-  private var values: [String: [Float]] = [:]
+  /// Bytes written so far, by name.
+  private var lengths: [String: UInt64] = [:]
+  /// What went wrong first; the observer that calls ``record(_:_:)`` cannot throw.
+  private var failure: (any Error)?
 
   init(directory: String) throws {
     self.directory = directory
@@ -84,19 +97,26 @@ final class BlockRecorder {
       try FileManager.default.createDirectory(
         atPath: directory, withIntermediateDirectories: true)
     } catch {
-      throw FileIOError(.system, path: directory, message: "cannot create the directory: \(error)")
+      throw FileIOError(.system, path: directory, message: "cannot create the directory")
     }
   }
 
   func record(_ name: String, _ block: UnsafeBufferPointer<Float>) {
-    values[name, default: []].append(contentsOf: block)
+    guard failure == nil else { return }
+    do {
+      let path = "\(directory)/\(name).f32"
+      let offset = lengths[name] ?? 0
+      let file = try offset == 0 ? File.creating(path) : File.updating(path)
+      let bytes = UnsafeRawBufferPointer(block)
+      try file.write(bytes, at: offset)
+      lengths[name] = offset + UInt64(bytes.count)
+    } catch {
+      failure = error
+    }
   }
 
-  /// Writes the files.
-  func finish() throws {
-    for (name, block) in values {
-      let file = try File.creating("\(directory)/\(name).f32")
-      try block.withUnsafeBytes { try file.write($0, at: 0) }
-    }
+  /// Throws what went wrong with writing so far.
+  func check() throws {
+    if let failure { throw failure }
   }
 }

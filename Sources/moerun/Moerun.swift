@@ -13,6 +13,7 @@ struct Moerun: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Generate.self, PerplexityCommand.self, Tokenize.self, LogitsCommand.self, Info.self,
+      Generate.self, Bench.self, PerplexityCommand.self, Tokenize.self, LogitsCommand.self,
+      Info.self,
     ])
 }

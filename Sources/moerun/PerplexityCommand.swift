@@ -46,8 +46,8 @@ struct PerplexityCommand: ParsableCommand {
     try runCommand("moerun") {
       let tokenizer = try Tokenizer(packAt: model.pack)
       let ids = try tokenizer.encode(
-        bytes: try TextInput.bytes(file), addBOS: false)
-      let loaded = try model.load(contextLength: context)
+        bytes: try TextInput.bytes(file, budget: model.budget), addBOS: false)
+      let loaded = try model.load(contextLength: context, besides: ids.count * 4)
       let line = ProgressLine("window")
       defer { line.clear() }
       let vocabulary = tokenizer.vocabulary

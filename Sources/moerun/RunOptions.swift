@@ -50,10 +50,16 @@ struct RunOptions: ParsableArguments {
   /// Bytes that the run may take.
   var budget: UInt64 { memory?.bytes ?? SystemMemory.defaultBudget }
 
-  /// Opens the pack and loads the model with room for `contextLength` positions.
-  func load(contextLength: Int) throws -> Model {
-    try Model.load(
-      pack: try PackDirectory.open(pack), options: modelOptions(contextLength: contextLength))
+  /// Opens the pack and loads what stays in memory.
+  /// - Parameters:
+  ///   - contextLength: Positions that the session will have.
+  ///   - besides: Bytes of the budget that the command itself holds while the model runs.
+  /// - Returns: The model, ready for a session.
+  /// - Throws: What is wrong with the pack or its model, and the numbers when it does not fit.
+  func load(contextLength: Int, besides: Int = 0) throws -> Model {
+    var options = modelOptions(contextLength: contextLength)
+    options.memoryBudget = options.memoryBudget.map { max(0, $0 - besides) }
+    return try Model.load(pack: try PackDirectory.open(pack), options: options)
   }
 
   /// These options as the model takes them.

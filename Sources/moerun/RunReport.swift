@@ -27,6 +27,17 @@ enum RunReport {
     "\(phase.tokens) tokens, \(decimal(phase.tokensPerSecond, 1)) tok/s"
   }
 
+  /// The line of a generation.
+  static func line(_ result: Generator.Result, memory: MemoryReport) -> String {
+    let all = [result.prefill, result.decode]
+    return line(
+      phases: ["prompt \(rate(result.prefill))", "decode \(rate(result.decode))"],
+      expertsRead: all.reduce(0) { $0 + $1.expertsRead },
+      expertsRequested: all.reduce(0) { $0 + $1.expertsRequested },
+      bytes: all.reduce(0) { $0 + $1.bytesRead }, stall: all.reduce(0) { $0 + $1.stallSeconds },
+      memory: memory)
+  }
+
   /// The whole line.
   static func line(
     phases: [String], expertsRead: Int, expertsRequested: Int, bytes: Int, stall: Double,

@@ -70,6 +70,30 @@ struct KillTests {
     #expect(try Binary.moepack.run(["verify", pack]).status == 0)
   }
 
+  @Test("with all standard streams closed, writes no message into its files")
+  func closedStreams() throws {
+    let directory = try TemporaryDirectory()
+    for round in 0..<5 {
+      let pack = directory.file("\(round).moepack")
+      let shell = Process()
+      shell.executableURL = URL(filePath: "/bin/sh")
+      shell.arguments = [
+        "-c", "exec \"$0\" convert \"$1\" -o \"$2\" <&- >&- 2>&-", Binary.moepack.path,
+        Fixtures.checkpoint, pack,
+      ]
+      try shell.run()
+      while !FileManager.default.fileExists(atPath: pack + "/layer-001.experts"), shell.isRunning {
+        usleep(200)
+      }
+      kill(shell.processIdentifier, SIGTERM)
+      shell.waitUntilExit()
+      for name in try FileBytes.files(below: pack) {
+        let content = try FileBytes.read(pack + "/" + name)
+        #expect(content.range(of: Data("interrupted".utf8)) == nil, "\(name)")
+      }
+    }
+  }
+
   private func expectSame(_ one: String, _ other: String) throws {
     let names = try FileBytes.files(below: other)
     #expect(try FileBytes.files(below: one).filter { $0 != "convert.journal" } == names)

@@ -26,6 +26,7 @@ struct MoepackCommandTests {
     let sample = try Sample()
     let inspect = try Binary.moepack.run(["inspect", sample.source])
     #expect(inspect.status == 0 && inspect.output.contains("general.architecture"))
+    #expect(inspect.output.contains("general.architecture = string 'synthetic'"))
     let plan = try Binary.moepack.run(["plan", sample.source])
     #expect(plan.status == 0 && plan.output.contains("Q8_0/Q8_0/Q4_0"))
     let verify = try Binary.moepack.run(["verify", sample.pack, "--against", sample.source])
@@ -56,6 +57,9 @@ struct MoepackCommandTests {
     #expect(verify["ok"] as? Bool == true)
     #expect((verify["findings"] as? [Any])?.isEmpty == true)
     #expect((verify["bytes"] as? Int ?? 0) > 0)
+    let copy = sample.directory.file("copy.gguf")
+    let export = try object(["export", sample.pack, "-o", copy, "--json"])
+    #expect(export["files"] as? [String] == [copy])
     let convert = try object([
       "convert", sample.source, "-o", sample.directory.file("b.moepack"), "--in-place", "--json",
     ])

@@ -10,7 +10,7 @@ struct SharedPack: Sendable {
   let pack: String
 
   private init() throws {
-    directory = try TemporaryDirectory()
+    directory = try TemporaryDirectory.untilExit()
     pack = directory.file("tiny.moepack")
     let outcome = try Binary.moepack.run(["convert", Fixtures.checkpoint, "-o", pack])
     #expect(outcome.status == 0, "\(outcome.errors)")
@@ -52,6 +52,24 @@ struct MoerunCommandTests {
         "tokens", "seconds", "tokens_per_second", "bytes_read", "hit_rate", "stall_seconds",
       ] { #expect(cost[key] != nil, "\(phase).\(key)") }
     }
+  }
+
+  @Test("bench measures both phases, and --stats-csv has a row for every evaluation")
+  func bench() throws {
+    let shared = try SharedPack.shared.get()
+    let csv = shared.directory.file("stats.csv")
+    let report = try object([
+      "bench", shared.pack, "--prefill", "20", "--decode", "6", "--stats-csv", csv, "--json",
+    ])
+    let decode = try #require(report["decode"] as? [String: Any])
+    #expect(decode["tokens"] as? Int == 6)
+    #expect((report["prefill"] as? [String: Any])?["tokens"] as? Int == 20)
+    #expect((report["peak_memory_bytes"] as? Int ?? 0) > 0 && report["isa"] != nil)
+    let rows = String(decoding: try FileBytes.read(csv), as: UTF8.self).split(separator: "\n")
+    #expect(rows.count == 1 + 1 + 6)
+    let bytes = rows.dropFirst().map { Int($0.split(separator: ",")[7]) ?? -1 }
+    let phases = [report["prefill"], report["decode"]].compactMap { $0 as? [String: Any] }
+    #expect(bytes.reduce(0, +) == phases.reduce(0) { $0 + ($1["bytes_read"] as? Int ?? 0) })
   }
 
   @Test("generation ends at the end-of-text token unless told to go on")
@@ -116,6 +134,58 @@ struct MoerunCommandTests {
     #expect(run.status == 0, "\(run.errors)")
     #expect(try FileBytes.size(file) == ids.count * 8192 * 4)
     #expect(try FileBytes.size(blocks + "/l_out-7.f32") == ids.count * 256 * 4)
+  }
+
+  @Test("logits --blocks stays within --memory, and batches append to the same blocks")
+  func blocksWithinMemory() throws {
+    let shared = try SharedPack.shared.get()
+    let directory = try TemporaryDirectory()
+    let ids = (0..<1000).map { $0 * 7 % 8192 }
+    try JSONEncoder().encode(ids).write(to: URL(filePath: directory.file("ids.json")))
+    // 8 layers write 132 MiB of blocks.
+    let outcome = try Binary.moerun.run([
+      "logits", shared.pack, "--tokens", directory.file("ids.json"), "-o", directory.file("out"),
+      "--blocks", directory.file("blocks"), "--memory", "90MiB",
+    ])
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let words = outcome.errors.components(separatedBy: "peak memory ").last ?? ""
+    let peak = try #require(Double(words.prefix { $0 != " " }))
+    #expect(words.contains(" MiB of 90.0 MiB") && peak <= 90, "\(outcome.errors)")
+    #expect(try FileBytes.size(directory.file("blocks/l_out-7.f32")) == ids.count * 256 * 4)
+  }
+
+  @Test("logits leaves alone what is no file, and nothing half written behind")
+  func logitsOutput() throws {
+    let shared = try SharedPack.shared.get()
+    let directory = try TemporaryDirectory()
+    let (ids, pipe) = (directory.file("ids.json"), directory.file("pipe"))
+    try Data("[1, 2]".utf8).write(to: URL(filePath: ids))
+    #expect(mkfifo(pipe, 0o600) == 0)
+    let refused = try Binary.moerun.run(["logits", shared.pack, "--tokens", ids, "-o", pipe])
+    #expect(refused.status == 2)
+    #expect(refused.errors.contains("pipe: is not a regular file"), "\(refused.errors)")
+    try Data("[1, 9999999]".utf8).write(to: URL(filePath: ids))
+    let wrong = try Binary.moerun.run([
+      "logits", shared.pack, "--tokens", ids, "-o", directory.file("out"),
+    ])
+    #expect(wrong.status == 2 && wrong.errors.contains("9999999"), "\(wrong.errors)")
+    let names = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+    #expect(names.sorted() == ["ids.json", "pipe"])
+  }
+
+  @Test("a text that cannot be tokenized within --memory is refused with the numbers")
+  func textWithinMemory() throws {
+    let directory = try TemporaryDirectory()
+    let text = directory.file("text")
+    // One long word is the worst case: 24 bytes of memory a byte.
+    try Data(repeating: UInt8(ascii: "a"), count: 8_000_000).write(to: URL(filePath: text))
+    let outcome = try Binary.moerun.run([
+      "perplexity", try pack, "-f", text, "--context", "64", "--memory", "96MiB",
+    ])
+    #expect(outcome.status == 2 && outcome.output.isEmpty)
+    #expect(
+      outcome.errors.contains("96.0 MiB of memory allows for 1.00 MiB of text"),
+      "\(outcome.errors)")
   }
 
   @Test("perplexity --json has the documented members")

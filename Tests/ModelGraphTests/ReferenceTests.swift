@@ -88,6 +88,7 @@ struct ReferenceTests {
   @Test("a pack in place computes the same bits")
   func inPlace() throws {
     let packed = try PackedModel(source: Fixtures.checkpoint, kind: .inPlace)
+    defer { withExtendedLifetime(packed) {} }
     var options = ModelOptions(threads: 2)
     options.maximumSlots = 9
     let session = try Session(model: try Model.load(pack: packed.pack, options: options))

@@ -157,7 +157,17 @@ struct DamageTests {
     for tensor in opened.tensors {
       let offset = Int(tensor.offset) + Int(tensor.byteCount) / 2
       try FileBytes.flipBit(source, offset: offset, bit: 1)
-      #expect(try !sample.findings().isEmpty, "\(tensor.name)")
+      let findings = try sample.findings()
+      let finding = try #require(findings.first, "\(tensor.name)")
+      #expect(findings.count == 1 && finding.kind == .damaged, "\(findings)")
+      #expect(finding.offset <= UInt64(offset), "\(tensor.name)")
+      #expect(UInt64(offset) < finding.offset + finding.length, "\(tensor.name)")
+      if tensor.name.contains("_exps.weight") {
+        #expect(finding.layer != nil && finding.expert != nil && finding.slice != nil)
+        #expect(finding.length < tensor.byteCount, "\(tensor.name)")
+      } else {
+        #expect(finding.detail.contains("resident block"))
+      }
       try FileBytes.flipBit(source, offset: offset, bit: 1)
     }
     try FileBytes.flipBit(source, offset: 9, bit: 0)
@@ -167,6 +177,40 @@ struct DamageTests {
     try FileManager.default.removeItem(atPath: source)
     #expect(try sample.findings().contains { $0.kind == .missing })
     #expect(throws: PackError.self) { try PackDirectory.open(sample.pack) }
+  }
+
+  @Test("a file that cannot be read is found, and hides no other damage")
+  func unreadableFile() throws {
+    let sample = try Sample()
+    let path = sample.pack + "/resident.bin"
+    try FileManager.default.removeItem(atPath: path)
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+    try FileBytes.flipBit(sample.pack + "/layer-001.experts", offset: 0, bit: 0)
+    let findings = try sample.findings()
+    #expect(findings.map(\.file) == ["layer-001.experts", "resident.bin"])
+    #expect(findings.map(\.kind) == [.damaged, .unreadable])
+  }
+
+  @Test("an extended header archive is named with the bytes that are too many")
+  func extendedArchive() throws {
+    let sample = try Sample()
+    let path = sample.pack + "/headers/00001.gguf.zst"
+    let content = try FileBytes.read(path)
+    try (content + Data([0])).write(to: URL(filePath: path))
+    let finding = try #require(try sample.findings().first)
+    #expect(finding.kind == .extended && finding.offset == UInt64(content.count))
+    #expect(finding.length == 1)
+  }
+
+  @Test("what never was a pack is refused, not reported as damage")
+  func strangers() throws {
+    let directory = try TemporaryDirectory()
+    try Data("x".utf8).write(to: URL(filePath: directory.file("notes")))
+    for path in [directory.path, directory.file("notes")] {
+      #expect(throws: (any Error).self) {
+        try PackVerifier(directory: path, threads: 1).verify { _ in }
+      }
+    }
   }
 
   @Test("verify --against names the tensor that differs")

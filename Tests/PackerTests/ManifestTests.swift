@@ -60,6 +60,12 @@ struct ManifestTests {
     .init(
       testDescription: "other architecture", find: "\"architecture\": \"goldenmoe\"",
       replacement: "\"architecture\": \"goldenmoo\"", code: .invalidManifest),
+    .init(
+      testDescription: "source longer than any", find: "{\"bytes\": 118208, \"header_bytes\"",
+      replacement: "{\"bytes\": 18446744073709551615, \"header_bytes\"", code: .invalidManifest),
+    .init(
+      testDescription: "no source", find: "\"sources\": [",
+      replacement: "\"sources\": [],\n \"others\": [", code: .invalidManifest),
     .init(testDescription: "not JSON", find: "{", replacement: "[", code: .damaged),
     .init(
       testDescription: "fraction", find: "\"splits\": 4", replacement: "\"splits\": 4.0",
@@ -78,6 +84,27 @@ struct ManifestTests {
     try Data(forged.utf8).write(to: URL(filePath: path))
     let error = #expect(throws: PackError.self) { try PackDirectory.open(pack) }
     #expect(error?.code == item.code, "\(String(describing: error))")
+  }
+
+  @Test("a refused manifest's claims make the verifier neither trap nor leave the directory")
+  func refusedClaims() throws {
+    let directory = try TemporaryDirectory()
+    let pack = directory.file("forged.moepack")
+    try FileManager.default.copyItem(atPath: Fixtures.path("pack/golden.moepack"), toPath: pack)
+    let path = pack + "/" + PackManifest.fileName
+    let claim = #""bytes": 18446744073709551615, "name": "#
+    let text = String(decoding: try FileBytes.read(path), as: UTF8.self)
+      .replacingOccurrences(
+        of: #""bytes": [0-9]+, "name": "checksums.xxh3""#, with: claim + #""checksums.xxh3""#,
+        options: .regularExpression
+      ).replacingOccurrences(
+        of: #""bytes": [0-9]+, "name": "resident.bin""#, with: claim + #""../resident.bin""#,
+        options: .regularExpression
+      ).replacingOccurrences(of: #""splits": 4"#, with: #""splits": 5"#)
+    try Data(Self.sign(text).utf8).write(to: URL(filePath: path))
+    let findings = try PackVerifier(directory: pack, threads: 2).verify { _ in }.findings
+    #expect(findings.contains { $0.file == PackManifest.fileName && $0.kind == .invalid })
+    #expect(!findings.contains { $0.file.contains("..") })
   }
 
   @Test("signing as the tests do leaves a true manifest valid")

@@ -45,6 +45,28 @@ struct SourceTests {
     #expect(error?.message.contains(item.word) == true, "\(String(describing: error))")
   }
 
+  @Test("sizes that headers claim are refused before they overflow")
+  func absurdSizes() throws {
+    // No file has these bytes; only the headers that a pack may bring along claim them.
+    let shards = try (0..<4).map { shard in
+      var metadata = GGUFMetadata()
+      metadata.set(.uint16(UInt16(shard)), for: "split.no")
+      metadata.set(.uint16(4), for: "split.count")
+      metadata.set(.int32(8), for: "split.tensors.count")
+      var writer = GGUFWriter(metadata: metadata)
+      writer.add("huge\(shard).weight", type: .i8, dimensions: [1 << 31, 1 << 31])
+      writer.add("blk.\(shard).ffn_up_exps.weight", type: .i8, dimensions: [1, 1, 1])
+      let path = "m-0000\(shard + 1)-of-00004.gguf"
+      let layout = try writer.layout(path: path, shard: shard)
+      return GGUFShard(path: path, fileSize: layout.fileSize, header: layout.header)
+    }
+    let source = try GGUFFile(shards: shards)
+    let error = #expect(throws: PackError.self) { try PackLayout(source: source) }
+    #expect(
+      error?.message.contains("expected a source of at most") == true,
+      "\(String(describing: error))")
+  }
+
   @Test("tensors that no engine uses stay in the pack")
   func unusedTensors() throws {
     let directory = try TemporaryDirectory()

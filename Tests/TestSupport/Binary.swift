@@ -4,7 +4,9 @@ public import Foundation
 public struct Binary: Sendable {
   /// What a run printed, and how it ended.
   public struct Outcome: Sendable {
+    /// All of standard output.
     public let output: String
+    /// All of standard error.
     public let errors: String
     /// Exit status, or minus the number of the signal that ended it.
     public let status: Int32
@@ -12,7 +14,9 @@ public struct Binary: Sendable {
 
   private let url: URL
 
+  /// The `moepack` tool of this build.
   public static let moepack = Binary(named: "moepack")
+  /// The `moerun` tool of this build.
   public static let moerun = Binary(named: "moerun")
 
   private init(named name: String) {
@@ -29,6 +33,9 @@ public struct Binary: Sendable {
     #endif
     url = directory.appending(path: name)
   }
+
+  /// Where the tool lies.
+  public var path: String { url.path }
 
   /// A process of the tool with `arguments`, not started.
   public func process(

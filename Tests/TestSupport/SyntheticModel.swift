@@ -7,17 +7,25 @@ public import Tensors
 public struct SyntheticModel: Sendable {
   /// A layer with experts.
   public struct Layer: Sendable {
+    /// Number of experts.
     public var experts = 3
+    /// Columns of gate and up, rows of down.
     public var hidden = 64
+    /// Rows of gate and up, columns of down.
     public var intermediate = 128
+    /// Type of the gate matrices, nil for a layer without them.
     public var gate: TensorType? = .f16
+    /// Type of the up matrices, and of both when they are fused.
     public var up: TensorType = .f16
+    /// Type of the down matrices.
     public var down: TensorType = .f16
     /// Whether gate and up are stored as one tensor.
     public var isFused = false
 
+    /// A layer of three experts in half precision.
     public init() {}
 
+    /// A layer with these properties.
     public init(
       experts: Int = 3, hidden: Int = 64, intermediate: Int = 128, gate: TensorType? = .f16,
       up: TensorType = .f16, down: TensorType = .f16, isFused: Bool = false
@@ -32,11 +40,14 @@ public struct SyntheticModel: Sendable {
     }
   }
 
+  /// The layers, block 0 first.
   public var layers: [Layer]
+  /// `general.alignment`; nil leaves it out.
   public var alignment: UInt32?
   /// Tensors added as they are.
   public var extra: [(name: String, type: TensorType, dimensions: [UInt64])] = []
 
+  /// A model of these layers.
   public init(layers: [Layer] = [Layer()], alignment: UInt32? = nil) {
     self.layers = layers
     self.alignment = alignment
@@ -115,8 +126,10 @@ public struct SyntheticModel: Sendable {
 public struct RandomBytes: RandomNumberGenerator, Sendable {
   private var state: UInt64
 
+  /// The sequence that `seed` gives.
   public init(seed: UInt64) { state = seed }
 
+  /// The next eight bytes.
   public mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
     var mixed = state

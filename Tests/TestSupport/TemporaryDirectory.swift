@@ -1,9 +1,12 @@
 public import Foundation
+internal import Synchronization
 
 /// A directory of its own for one test, removed with the value.
 public final class TemporaryDirectory: Sendable {
+  /// Absolute path of the directory.
   public let path: String
 
+  /// Creates the directory, empty.
   public init() throws {
     path =
       FileManager.default.temporaryDirectory.appending(
@@ -11,6 +14,25 @@ public final class TemporaryDirectory: Sendable {
       ).path
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
   }
+
+  /// A directory that several tests share: it goes when the test process ends.
+  public static func untilExit() throws -> TemporaryDirectory {
+    let directory = try TemporaryDirectory()
+    let isFirst = shared.withLock { paths in
+      paths.append(directory.path)
+      return paths.count == 1
+    }
+    if isFirst {
+      atexit {
+        for path in TemporaryDirectory.shared.withLock({ $0 }) {
+          try? FileManager.default.removeItem(atPath: path)
+        }
+      }
+    }
+    return directory
+  }
+
+  private static let shared = Mutex<[String]>([])
 
   deinit { try? FileManager.default.removeItem(atPath: path) }
 

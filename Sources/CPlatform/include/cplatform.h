@@ -11,8 +11,9 @@
  * Returns a descriptor, or -1 with errno; EINVAL when the file system has no direct reads. */
 int cp_open_direct(const char *path);
 
-/* Creates `path`, or empties it, for writing and reading past the page cache; else as above. */
-int cp_create_direct(const char *path);
+/* Makes reads and writes of the open file `fd` pass the page cache. False when its file system
+ * cannot. */
+bool cp_make_direct(int fd);
 
 /* Whether `fd` is a regular file: not a directory, pipe, socket or device. */
 bool cp_is_regular_file(int fd);
@@ -39,6 +40,17 @@ int cp_processor_count(void);
 /* Makes SIGINT and SIGTERM write `message` (a copy of at most 255 bytes is kept) to standard error
  * and end the process at once with status 128 + signal. */
 void cp_exit_on_interrupt(const char *message);
+
+/* Takes the lock of the open file or directory `fd`, without waiting; it ends with the descriptor, or
+ * the process. False when another descriptor holds it; true also where locks do not exist. */
+bool cp_lock(int fd);
+
+/* Whether `path` names the file that is open as `fd`; a symbolic link there is another file. */
+bool cp_is_file_at(int fd, const char *path);
+
+/* Opens what is closed of standard input, output and error, so that no file that is opened later gets
+ * their numbers and with them what is meant for a terminal. Reads and writes there still fail. */
+void cp_reserve_standard_descriptors(void);
 
 /* Flushes `fd` to stable storage: fsync, F_FULLFSYNC on macOS. 0, or -1 with errno. */
 int cp_full_sync(int fd);

@@ -1,0 +1,91 @@
+import Kernels
+import ArgumentParser
+import CommandSupport
+import Generation
+import ModelGraph
+import Tokenizers
+
+struct Bench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measure how fast the model evaluates a prompt and generates.",
+    discussion: """
+      The prompt is made of token ids drawn with a fixed seed, the text is greedy and goes on after \
+      an end-of-text token, so that runs compare. What was in the page cache stays out of it: \
+      experts are read past it.
+      """)
+
+  @OptionGroup var model: RunOptions
+
+  @Option(help: ArgumentHelp("Tokens of the prompt.", valueName: "n"))
+  var prefill = 512
+
+  @Option(help: ArgumentHelp("Tokens to generate.", valueName: "n"))
+  var decode = 64
+
+  @Option(
+    name: .customLong("stats-csv"), help: "Write what every token cost to this file.",
+    completion: .file(extensions: ["csv"]))
+  var statsCSV: String?
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  func validate() throws {
+    guard (1...1_000_000).contains(prefill), (0...1_000_000).contains(decode) else {
+      throw ValidationError(
+        "--prefill takes 1 to 1000000 and --decode 0 to 1000000, found \(prefill) and \(decode)")
+    }
+  }
+
+  private struct Report: Encodable {
+    let prefill: PhaseReport
+    let decode: PhaseReport
+    let peakMemoryBytes: UInt64
+    let memory: MemoryReport
+    let isa: String
+  }
+
+  func run() throws {
+    try runCommand("moerun") {
+      let tokenizer = try Tokenizer(packAt: model.pack)
+      // One token more than is timed: the prompt's evaluation gives the first.
+      let loaded = try model.load(contextLength: prefill + decode)
+      let session = try Session(model: loaded)
+      let statistics = try statsCSV.map { try StatisticsFile(path: $0) }
+      let result = try Generator(session: session, tokenizer: tokenizer).run(
+        prompt: Self.prompt(count: prefill, vocabulary: loaded.config.vocabularySize),
+        settings: .init(
+          maximumTokens: decode == 0 ? 0 : decode + 1, sampler: .greedy, ignoresEnd: true),
+        onStep: { try statistics?.add($0) }, onText: { _ in })
+      let memory = MemoryReport(model: loaded, budget: model.budget)
+      if json {
+        try Console.json(
+          Report(
+            prefill: result.prefill, decode: result.decode, peakMemoryBytes: memory.peakBytes,
+            memory: memory, isa: loaded.instructionSet.rawValue))
+        return
+      }
+      var table = TextTable(
+        ["phase", "tokens", "tok/s", "hit rate", "from disk", "waited"], right: [1, 2, 3, 4, 5])
+      for (name, phase) in [("prefill", result.prefill), ("decode", result.decode)] {
+        table.add([
+          name, "\(phase.tokens)", decimal(phase.tokensPerSecond, 2),
+          "\(decimal(phase.hitRate * 100, 1)) %", ByteSize.text(UInt64(phase.bytesRead)),
+          "\(decimal(phase.stallSeconds, 2)) s",
+        ])
+      }
+      Console.line(table.text)
+      Console.message(RunReport.line(result, memory: memory))
+    }
+  }
+
+  /// `count` ids below `vocabulary`, the same every time: a linear congruential generator with the
+  /// constants of Knuth's MMIX (The Art of Computer Programming, volume 2, 3.3.4).
+  private static func prompt(count: Int, vocabulary: Int) -> [Int32] {
+    var state: UInt64 = 1
+    return (0..<count).map { _ in
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return Int32((state >> 33) % UInt64(max(vocabulary, 1)))
+    }
+  }
+}
