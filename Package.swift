@@ -132,7 +132,9 @@ let package = Package(
       ], swiftSettings: common),
     .testTarget(
       name: "PackerTests",
-      dependencies: ["TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer"],
+      dependencies: [
+        "TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer", "Kernels",
+      ],
       swiftSettings: common),
     .target(
       name: "GGUFTestSupport", dependencies: ["GGUF", "Tensors"], path: "Tests/GGUFTestSupport",

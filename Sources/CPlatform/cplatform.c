@@ -29,6 +29,15 @@ int cp_open_direct(const char *path) {
 #endif
 }
 
+bool cp_make_direct(int fd) {
+#if defined(__linux__)
+  int flags = fcntl(fd, F_GETFL);
+  return flags >= 0 && fcntl(fd, F_SETFL, flags | O_DIRECT) == 0;
+#else
+  return fcntl(fd, F_NOCACHE, 1) == 0;
+#endif
+}
+
 bool cp_is_regular_file(int fd) {
   struct stat facts;
   return fstat(fd, &facts) == 0 && S_ISREG(facts.st_mode);

@@ -11,6 +11,9 @@ struct LayerWriter {
   /// Memory for the records of one batch; bounds what a conversion holds whatever the model.
   private static let batchBytes = 64 << 20
 
+  /// Bytes of a write, where records are smaller: a disk's full rate needs a few megabytes.
+  private static let writeBytes = 4 << 20
+
   struct Result {
     /// Of every expert, every extent.
     var checksums: [UInt64] = []
@@ -23,6 +26,7 @@ struct LayerWriter {
     let stride = layer.geometry.recordStride
     let readBytes = layer.geometry.readBytes
     let batch = max(1, min(layer.expertCount, Self.batchBytes / stride))
+    let group = max(1, Self.writeBytes / stride)
     let records = try AlignedBuffer(count: batch * stride)
     let matrices = try AlignedBuffer(count: batch * record.sourceBytes)
     let sums = try AlignedBuffer(count: batch * PackLimits.splits * 8)
@@ -30,26 +34,34 @@ struct LayerWriter {
     var result = Result()
     for first in Swift.stride(from: 0, to: layer.expertCount, by: batch) {
       let count = min(batch, layer.expertCount - first)
-      try ParallelWork.forEach(count, threads: threads) { [layer] position in
-        let expert = first + position
-        let source = matrices.bytes.part(
-          position * record.sourceBytes..<(position + 1) * record.sourceBytes)
-        try readMatrices(ofExpert: expert, into: source)
-        let target = records.bytes.part(position * stride..<(position + 1) * stride)
-        target.initializeMemory(as: UInt8.self, repeating: 0)
-        record.slice(UnsafeRawBufferPointer(source), into: target)
-        for extent in 0..<PackLimits.splits {
-          let sum = XXH3.hash64(
-            UnsafeRawBufferPointer(target.part(extent * readBytes..<(extent + 1) * readBytes)),
-            seed: ChecksumTable.seed(layer: layer.layer, expert: expert, extent: extent))
-          sums.bytes.storeBytes(
-            of: sum, toByteOffset: (position * PackLimits.splits + extent) * 8, as: UInt64.self)
+      try ParallelWork.forEach(
+        (count + group - 1) / group, threads: threads
+      ) { [layer] index in
+        let positions = index * group..<min(count, (index + 1) * group)
+        for position in positions {
+          let expert = first + position
+          let source = matrices.bytes.part(
+            position * record.sourceBytes..<(position + 1) * record.sourceBytes)
+          try readMatrices(ofExpert: expert, into: source)
+          let target = records.bytes.part(position * stride..<(position + 1) * stride)
+          target.initializeMemory(as: UInt8.self, repeating: 0)
+          record.slice(UnsafeRawBufferPointer(source), into: target)
+          for extent in 0..<PackLimits.splits {
+            let sum = XXH3.hash64(
+              UnsafeRawBufferPointer(target.part(extent * readBytes..<(extent + 1) * readBytes)),
+              seed: ChecksumTable.seed(layer: layer.layer, expert: expert, extent: extent))
+            sums.bytes.storeBytes(
+              of: sum, toByteOffset: (position * PackLimits.splits + extent) * 8, as: UInt64.self)
+          }
+          progress(UInt64(record.sourceBytes))
         }
-        progress(UInt64(record.sourceBytes))
+        // Written where it was made: one thread's write overlaps the others' reading and cutting.
+        try file.write(
+          UnsafeRawBufferPointer(
+            records.bytes.part(positions.lowerBound * stride..<positions.upperBound * stride)),
+          at: UInt64(first + positions.lowerBound) * UInt64(stride))
       }
-      let written = UnsafeRawBufferPointer(records.bytes.part(0..<count * stride))
-      stream.update(written)
-      try file.write(written, at: UInt64(first) * UInt64(stride))
+      stream.update(UnsafeRawBufferPointer(records.bytes.part(0..<count * stride)))
       for index in 0..<count * PackLimits.splits {
         result.checksums.append(sums.bytes.load(fromByteOffset: index * 8, as: UInt64.self))
       }

@@ -112,6 +112,10 @@ struct PackTarget {
   /// A new file `name` of the pack.
   func create(_ name: String) throws -> File { try File.creating(path + "/" + name) }
 
+  /// A new file `name` of the pack for whole pages of weights, written past the page cache where
+  /// that is possible.
+  func createDirect(_ name: String) throws -> File { try File.creatingDirect(path + "/" + name) }
+
   /// Writes a small file of the pack and flushes it.
   func write(_ bytes: [UInt8], name: String) throws -> PackManifest.PackedFile {
     let file = try create(name)

@@ -109,7 +109,7 @@ public struct PackWriter: Sendable {
       let sums: [UInt64]
       switch kind {
       case .packed:
-        let file = try target.create(layer.fileName)
+        let file = try target.createDirect(layer.fileName)
         let result = try writer.write(to: file, progress: progress)
         sums = result.checksums
         if let digest = result.digest {
@@ -125,7 +125,7 @@ public struct PackWriter: Sendable {
 
     let residentName = PackDirectory.residentFileName
     let resident = try ResidentStream(
-      file: kind == .packed ? try target.create(residentName) : nil)
+      file: kind == .packed ? try target.createDirect(residentName) : nil)
     for index in layout.residentOrder {
       let tensor = source.tensors[index]
       guard case .resident(let offset) = layout.places[index] else { continue }

@@ -4,15 +4,17 @@
 public struct RecipeShape: Sendable, Hashable {
   /// Attention with grouped queries, an output gate and partial rotation.
   public struct Attention: Sendable, Hashable {
-    /// Query heads, and heads of keys and values.
+    /// Query heads, a multiple of ``keyValueHeadCount``.
     public let headCount: Int
+    /// Key and value heads.
     public let keyValueHeadCount: Int
     /// Elements of a head.
     public let keyLength: Int
     /// Epsilon of every RMSNorm.
     public let rmsEpsilon: Double
-    /// Leading elements of a head that are rotated, and theta.
+    /// Leading elements of a head that RoPE rotates, even.
     public let rotatedLength: Int
+    /// RoPE's theta.
     public let ropeBase: Double
     /// Pairs that follow each of the four position components.
     public let ropeSections: [Int]
@@ -24,8 +26,9 @@ public struct RecipeShape: Sendable, Hashable {
     public let convolutionWidth: Int
     /// Elements of a head, of key and value alike.
     public let headLength: Int
-    /// Heads of keys, and of values.
+    /// Heads of queries and keys.
     public let keyHeadCount: Int
+    /// Heads of values, a multiple of ``keyHeadCount``.
     public let valueHeadCount: Int
 
     /// Elements of all value heads.
@@ -36,11 +39,13 @@ public struct RecipeShape: Sendable, Hashable {
 
   /// Routed and shared experts.
   public struct Experts: Sendable, Hashable {
-    /// Routed experts of a layer, and how many of them a token uses.
+    /// Routed experts of a layer.
     public let count: Int
+    /// Routed experts that a token uses, the router's top-k.
     public let usedCount: Int
-    /// Intermediate size of a routed expert, and of the shared one.
+    /// Intermediate size of a routed expert.
     public let intermediateLength: Int
+    /// Intermediate size of the shared expert.
     public let sharedIntermediateLength: Int
   }
 
@@ -60,9 +65,13 @@ public struct RecipeShape: Sendable, Hashable {
   public let embeddingLength: Int
   /// Tokens of the embedding and of the head.
   public let vocabularySize: Int
+  /// The layers of full attention.
   public let attention: Attention
+  /// The layers of linear attention.
   public let deltaNet: DeltaNet
+  /// The feed-forward part of every layer.
   public let experts: Experts
+  /// The types of the tensors.
   public let types: RecipeTypes
 
   /// The only architecture that a shape can describe.

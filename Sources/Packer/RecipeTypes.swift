@@ -2,12 +2,15 @@ public import Tensors
 
 /// `shape.types` of a recipe: the ggml type of every role that a tensor can have.
 public struct RecipeTypes: Sendable, Hashable {
-  /// Matrices of the routed experts.
+  /// Gate of the routed experts.
   public let expertGate: TensorType
+  /// Up projection of the routed experts.
   public let expertUp: TensorType
+  /// Down projection of the routed experts.
   public let expertDown: TensorType
-  /// Token embedding, and the head that gives logits.
+  /// Token embedding.
   public let embedding: TensorType
+  /// The head that gives logits.
   public let output: TensorType
   /// Every other matrix: attention, gated delta net, shared expert.
   public let dense: TensorType

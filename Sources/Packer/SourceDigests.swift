@@ -5,8 +5,7 @@ internal import GGUF
 enum SourceDigests {
   private static let chunkBytes = 4 << 20
 
-  /// Digests of `shards`, read from start to end one after the other.
-  /// - Parameter contents: The bytes of each shard.
+  /// Digests of `shards`, whose bytes are `contents`, read from start to end one after the other.
   static func compute(
     _ shards: [GGUFShard], contents: [any ByteSource]
   ) throws -> [Digest128] {

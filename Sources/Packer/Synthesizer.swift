@@ -86,31 +86,46 @@ public struct Synthesizer: Sendable {
   public func writeGGUF(
     to path: String, overwrite: Bool, threads: Int, progress: @escaping PackProgress
   ) throws {
+    guard !Directory.exists(path) else {
+      throw FileIOError(
+        .alreadyExists, path: path, message: "is a directory; expected the name of a file")
+    }
     guard overwrite || !FileManager.default.fileExists(atPath: path) else {
       throw FileIOError(
         .alreadyExists, path: path, message: "exists; give --overwrite to replace it")
     }
     let partial = path + ".partial"
+    let target = try File.creatingAlone(partial, direct: true)
     do {
-      let target = try File.creating(partial)
       try target.resize(to: file.byteCount)
-      let pieces = Int((file.byteCount + UInt64(Self.pieceBytes) - 1) / UInt64(Self.pieceBytes))
-      let buffers = BufferPool(byteCount: Self.pieceBytes)
-      try ParallelWork.forEach(pieces, threads: threads) { [file] piece in
-        let start = UInt64(piece) * UInt64(Self.pieceBytes)
-        let count = Int(min(UInt64(Self.pieceBytes), file.byteCount - start))
-        try buffers.withBuffer { buffer in
-          let part = buffer.bytes.part(0..<count)
-          file.readExactly(into: part, at: start)
-          try target.write(UnsafeRawBufferPointer(part), at: start)
-        }
-        progress(UInt64(count))
-      }
+      try write(to: target, threads: threads, progress: progress)
+      // Direct writes are whole pages: what the last one has too much goes.
+      try target.resize(to: file.byteCount)
       try target.synchronize()
       try AtomicFile.rename(partial, to: path)
     } catch {
-      try? FileManager.default.removeItem(atPath: partial)
+      try? Directory.removeFile(partial)
       throw error
+    }
+  }
+
+  /// Writes all pieces, the last one up to a whole page.
+  private func write(
+    to target: File, threads: Int, progress: @escaping PackProgress
+  ) throws {
+    let pieceBytes = Self.pieceBytes
+    let pieces = Int((file.byteCount + UInt64(pieceBytes) - 1) / UInt64(pieceBytes))
+    let buffers = BufferPool(byteCount: pieceBytes)
+    try ParallelWork.forEach(pieces, threads: threads) { [file] piece in
+      let start = UInt64(piece) * UInt64(pieceBytes)
+      let count = Int(min(UInt64(pieceBytes), file.byteCount - start))
+      try buffers.withBuffer { buffer in
+        file.readExactly(into: buffer.bytes.part(0..<count), at: start)
+        let page = ExpertPlacement.alignment
+        let whole = (count + page - 1) / page * page
+        try target.write(UnsafeRawBufferPointer(buffer.bytes.part(0..<whole)), at: start)
+      }
+      progress(UInt64(count))
     }
   }
 
@@ -121,11 +136,20 @@ public struct Synthesizer: Sendable {
   public func writePack(
     to directory: String, overwrite: Bool, threads: Int, progress: @escaping PackProgress
   ) throws -> PackManifest {
-    let source = GGUFShard(
-      path: Self.sourcePath(ofPack: directory), fileSize: layout.fileSize, header: layout.header)
     let writer = try PackWriter(
-      source: try GGUFFile(shards: [source]), generated: [file], kind: .packed, threads: threads)
+      source: try source(path: Self.sourcePath(ofPack: directory)), generated: [file],
+      kind: .packed, threads: threads)
     return try writer.write(to: directory, overwrite: overwrite, progress: progress)
+  }
+
+  /// The pack that ``writePack(to:overwrite:threads:progress:)`` would write, in figures.
+  public var plan: PackPlan {
+    get throws { try PackPlan(source: try source(path: "synthetic.gguf")) }
+  }
+
+  private func source(path: String) throws -> GGUFFile {
+    try GGUFFile(
+      shards: [GGUFShard(path: path, fileSize: layout.fileSize, header: layout.header)])
   }
 
   private static func sourcePath(ofPack directory: String) -> String {

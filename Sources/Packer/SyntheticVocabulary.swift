@@ -15,22 +15,22 @@ struct SyntheticVocabulary {
 
   /// Metadata keys with their values, in the order of the source.
   let entries: [(key: String, value: GGUFValue)]
-  /// Tokens of the source.
-  let sourceSize: Int
 
   /// Takes the tokenizer out of `metadata`.
   ///
   /// A larger vocabulary gets unused tokens at its end. A smaller one loses its highest ordinary
   /// tokens and the merges that name them; control tokens and those that keys refer to stay, with
   /// their numbers moved down.
-  /// - Parameter path: What messages call the source.
-  /// - Throws: `GGUFError` where `metadata` holds no tokenizer; ``PackError`` where `size` is too
+  /// - Parameters:
+  ///   - metadata: Of the model that has the tokenizer.
+  ///   - size: Tokens wanted.
+  ///   - path: What messages call the model.
+  /// - Throws: `GGUFError` where `metadata` holds no tokenizer; ``SynthesisError`` where `size` is too
   ///   small for the tokens that must stay.
-  init(_ metadata: GGUFMetadata, size: Int?, path: String) throws {
+  init(_ metadata: GGUFMetadata, size: Int, path: String) throws {
     let tokens = try metadata.byteStrings(Self.tokensKey)
-    sourceSize = tokens.count
     let source = metadata.entries.filter { $0.key.hasPrefix(Self.prefix) }
-    guard let size, size != tokens.count else {
+    guard size != tokens.count else {
       entries = source.map { ($0.key, $0.value) }
       return
     }

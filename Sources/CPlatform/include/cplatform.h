@@ -13,6 +13,10 @@
  * Returns a descriptor, or -1 with errno; EINVAL when the file system has no direct reads. */
 int cp_open_direct(const char *path);
 
+/* Makes reads and writes of the open file `fd` pass the page cache. False when its file system
+ * cannot. */
+bool cp_make_direct(int fd);
+
 /* Whether `fd` is a regular file: not a directory, pipe, socket or device. */
 bool cp_is_regular_file(int fd);
 
