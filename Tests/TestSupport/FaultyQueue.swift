@@ -27,6 +27,7 @@ public final class FaultyQueue: ReadQueue, ReadCompletion {
     /// Makes the choice reproducible, but for the order in which reads come.
     public var seed: UInt64
 
+    /// A plan that hits `share` of the reads with one of `faults`.
     public init(share: Double, faults: [Fault], isForever: Bool = false, seed: UInt64 = 1) {
       self.share = share
       self.faults = faults
@@ -73,9 +74,12 @@ public final class FaultyQueue: ReadQueue, ReadCompletion {
     }
   }
 
+  /// Backend of the queue that does the reading.
   public var backend: ReadBackend { inner.backend }
+  /// Its reads in flight.
   public var depth: Int { inner.depth }
 
+  /// Passes a read on, and decides whether its outcome will be harmed.
   public func submit(_ request: ReadRequest) {
     let tag = state.withLock { state in
       let tag = state.nextTag
@@ -89,6 +93,7 @@ public final class FaultyQueue: ReadQueue, ReadCompletion {
         priority: request.priority, tag: tag, completion: self))
   }
 
+  /// Cancels what matches of the reads not begun.
   public func cancel(where matches: (ReadRequest) -> Bool) {
     inner.cancel { hidden in
       guard let request = state.withLock({ $0.live[hidden.tag]?.request }) else { return false }
@@ -96,11 +101,13 @@ public final class FaultyQueue: ReadQueue, ReadCompletion {
     }
   }
 
+  /// Ends the queue below and waits for every outcome.
   public func close() {
     inner.close()
     state.wait(while: { !$0.live.isEmpty }, then: { _ in })
   }
 
+  /// Takes an outcome from the queue below, harms it if chosen and hands it on.
   public func readEnded(_ hidden: ReadRequest, _ outcome: ReadOutcome) {
     guard let (request, fault) = state.withLock({ $0.live[hidden.tag] }) else { return }
     guard let fault, case .read(let count) = outcome, count > 0 else {
