@@ -1,7 +1,7 @@
 /// Experts of a pack, read on demand into a bounded number of slots.
 ///
-/// All layers share one pool of equal slots in one region of memory; the least recently used expert
-/// makes room. Reads run on threads of the store's own and go from the disk straight into the slot,
+/// All layers share one pool of equal slots in one region of memory; a ``CachePolicy`` says which
+/// expert makes room. Reads run on threads of the store's own and go from the disk straight into the slot,
 /// several experts ahead of the one being computed, first in, first out. Which experts are evicted
 /// depends on the order of calls alone, never on how long a read takes.
 ///
@@ -10,6 +10,8 @@
 public final class ExpertStore: Sendable {
   private let core: StoreCore
   private let threads: ThreadGroup
+  /// Which expert makes room.
+  public let policy: CachePolicy
 
   /// Opens the files of `source` and reserves `slotCount` slots, no more than there are experts.
   /// - Parameters:
@@ -18,11 +20,12 @@ public final class ExpertStore: Sendable {
   ///   - minimumSlots: Slots that one token needs: the experts it uses in a layer.
   ///   - readThreads: Reads in flight at most, 1 to 256.
   ///   - verification: When slices are checked.
+  ///   - policy: Which expert makes room.
   /// - Throws: ``ExpertStoreError`` when `slotCount` is below `minimumSlots`, `FileIOError` when a
   ///   file cannot be opened or the memory cannot be reserved.
   public init(
     source: ExpertSource, slotCount: Int, minimumSlots: Int = 1, readThreads: Int = 8,
-    verification: ReadVerification = .first
+    verification: ReadVerification = .first, policy: CachePolicy = .auto
   ) throws {
     let slotBytes = Self.slotBytes(of: source)
     guard slotCount >= max(minimumSlots, 1) else {
@@ -34,8 +37,10 @@ public final class ExpertStore: Sendable {
     }
     let slots = min(slotCount, max(source.expertCount, 1))
     let core = try StoreCore(
-      source: source, slotCount: slots, slotBytes: slotBytes, verification: verification)
+      source: source, slotCount: slots, slotBytes: slotBytes, verification: verification,
+      policy: policy)
     self.core = core
+    self.policy = policy
     threads = try ThreadGroup(name: "moe-io", count: min(max(readThreads, 1), 256)) { core.serve() }
   }
 
@@ -57,6 +62,8 @@ public final class ExpertStore: Sendable {
   public var memoryByteCount: Int { core.slotCount * core.slotBytes }
   /// Reads in flight at most.
   public var readThreadCount: Int { threads.count }
+  /// The policy that decides at present: ``policy``, or for `.auto` the one it follows.
+  public var followedPolicy: CachePolicy { core.table.withLock { $0.followedPolicy } }
   /// What the store has done so far.
   public var statistics: StoreStatistics { core.table.withLock { $0.statistics } }
 

@@ -21,7 +21,8 @@ final class StoreCore: Sendable {
   let queue = WorkQueue<Job>()
 
   init(
-    source: ExpertSource, slotCount: Int, slotBytes: Int, verification: ReadVerification
+    source: ExpertSource, slotCount: Int, slotBytes: Int, verification: ReadVerification,
+    policy: CachePolicy
   ) throws {
     self.source = source
     self.slotCount = slotCount
@@ -36,7 +37,13 @@ final class StoreCore: Sendable {
     firstKey = keys
     reader = try SliceReader(source: source)
     memory = try AlignedBuffer(count: slotCount * slotBytes)
-    table = Monitor(SlotTable(slotCount: slotCount, expertCount: total))
+    table = Monitor(
+      SlotTable(
+        slotCount: slotCount, expertCount: total,
+        policy: policy.makePolicy(
+          slotCount: slotCount, keyCount: total,
+          layerCount: source.expertCounts.count { $0 > 0 },
+          largestPass: source.expertCounts.max() ?? 0)))
   }
 
   func key(layer: Int, expert: Int) -> Int {
@@ -78,7 +85,9 @@ final class StoreCore: Sendable {
   /// of the slot.
   func wait(slot: Int, mask: UInt64) throws {
     func isBlocked(_ table: borrowing SlotTable) -> Bool {
-      table.slots[slot].failure == nil && table.slots[slot].landed & mask != mask
+      // Two statements: the right side of && is a closure, which cannot borrow.
+      if table.slots[slot].failure != nil { return false }
+      return table.slots[slot].landed & mask != mask
     }
     let isReady = try table.withLock { table in
       if let failure = table.slots[slot].failure { throw failure }

@@ -41,6 +41,8 @@ struct Bench: ParsableCommand {
     let prefill: PhaseReport
     let decode: PhaseReport
     let peakMemoryBytes: UInt64
+    let expertsUsed: Int
+    let modelExpertsUsed: Int
     let memory: MemoryReport
     let isa: String
   }
@@ -62,7 +64,9 @@ struct Bench: ParsableCommand {
         try Console.json(
           Report(
             prefill: result.prefill, decode: result.decode, peakMemoryBytes: memory.peakBytes,
-            memory: memory, isa: loaded.instructionSet.rawValue))
+            expertsUsed: loaded.config.experts.usedCount,
+            modelExpertsUsed: loaded.config.experts.modelUsedCount, memory: memory,
+            isa: loaded.instructionSet.rawValue))
         return
       }
       var table = TextTable(
@@ -75,7 +79,7 @@ struct Bench: ParsableCommand {
         ])
       }
       Console.line(table.text)
-      Console.message(RunReport.line(result, memory: memory))
+      Console.message(RunReport.line(result, memory: memory, model: loaded))
     }
   }
 

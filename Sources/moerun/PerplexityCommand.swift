@@ -38,6 +38,8 @@ struct PerplexityCommand: ParsableCommand {
     let context: Int
     let windows: Int
     let prefill: PhaseReport
+    let expertsUsed: Int
+    let modelExpertsUsed: Int
     let memory: MemoryReport
     let isa: String
   }
@@ -64,7 +66,9 @@ struct PerplexityCommand: ParsableCommand {
           Report(
             perplexity: result.perplexity, standardError: result.standardError,
             tokens: result.tokens, context: context, windows: result.windows,
-            prefill: result.report, memory: memory, isa: loaded.instructionSet.rawValue))
+            prefill: result.report, expertsUsed: loaded.config.experts.usedCount,
+            modelExpertsUsed: loaded.config.experts.modelUsedCount, memory: memory,
+            isa: loaded.instructionSet.rawValue))
         return
       }
       Console.line(
@@ -75,7 +79,7 @@ struct PerplexityCommand: ParsableCommand {
         RunReport.line(
           phases: ["prompt \(RunReport.rate(report))"], expertsRead: report.expertsRead,
           expertsRequested: report.expertsRequested, bytes: report.bytesRead,
-          stall: report.stallSeconds, memory: memory))
+          stall: report.stallSeconds, memory: memory, model: loaded))
     }
   }
 }

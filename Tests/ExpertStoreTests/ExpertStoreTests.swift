@@ -40,11 +40,13 @@ struct ExpertStoreTests {
     #expect(statistics.expertsRequested == statistics.hits + statistics.expertsRead)
   }
 
-  @Test("what is evicted depends on the requests, not on threads or timing", arguments: [2, 5, 11])
-  func deterministic(_ slots: Int) throws {
+  @Test(
+    "what is evicted depends on the requests, not on threads or timing", arguments: [2, 5, 11],
+    CachePolicy.allCases)
+  func deterministic(_ slots: Int, policy: CachePolicy) throws {
     let pack = try SyntheticPack()
     let runs = try [1, 2, 16].map { threads in
-      let store = try pack.store(slots: slots, threads: threads)
+      let store = try pack.store(slots: slots, threads: threads, policy: policy)
       let order = try Self.requests.map { try pack.check(store, layer: $0.layer, $0.experts) }
       var statistics = store.statistics
       statistics.stallSeconds = 0
@@ -59,7 +61,7 @@ struct ExpertStoreTests {
   @Test("the least recently used expert makes room, whatever its layer")
   func leastRecentlyUsed() throws {
     let pack = try SyntheticPack()
-    let store = try pack.store(slots: 3)
+    let store = try pack.store(slots: 3, policy: .lru)
     try pack.check(store, layer: 0, [0])
     try pack.check(store, layer: 1, [0])
     try pack.check(store, layer: 2, [0])

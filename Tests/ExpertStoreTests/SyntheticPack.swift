@@ -31,11 +31,12 @@ final class SyntheticPack: Sendable {
   ])
 
   func store(
-    slots: Int, threads: Int = 2, verification: ReadVerification = .first, minimum: Int = 1
+    slots: Int, threads: Int = 2, verification: ReadVerification = .first, minimum: Int = 1,
+    policy: CachePolicy = .auto
   ) throws -> ExpertStore {
     try ExpertStore(
       source: ExpertSource(pack: pack), slotCount: slots, minimumSlots: minimum,
-      readThreads: threads, verification: verification)
+      readThreads: threads, verification: verification, policy: policy)
   }
 
   /// Whether slice `index` of `slice` holds the source's bytes of this expert.
