@@ -10,7 +10,7 @@ DEMO = .build/demo
 # Our own Swift sources; the rule set is .swift-format.
 SWIFT_SOURCES = Package.swift Sources Tests
 
-.PHONY: all setup build demo test lint format fuzz clean
+.PHONY: all setup build demo test lint format fuzz bench-stream clean
 
 all: build
 
@@ -65,6 +65,13 @@ fuzz: setup
 	mkdir -p .build-fuzz/corpus
 	SWIFT_BACKTRACE=enable=no .build-fuzz/release/gguf-fuzz -runs=$(FUZZ_RUNS) -max_len=4096 -timeout=5 \
 	  -rss_limit_mb=512 .build-fuzz/corpus fixtures/bad fixtures/gguf
+
+# Decode and prefill in memory groups on a synthetic model of 13 GB, as root on a quiet machine.
+# PEER=path/to/llama-bench adds rows of that program.
+BENCH_DIR = .build/bench
+bench-stream: build
+	python3 Benchmarks/bench_stream.py --moepack $(MOEPACK) --moerun $(MOERUN) --work $(BENCH_DIR) \
+	  $(if $(PEER),--peer $(PEER))
 
 clean:
 	rm -rf .build .build-fuzz

@@ -84,6 +84,7 @@ let package = Package(
     .target(
       name: "Generation", dependencies: ["ModelGraph", "Tokenizers", "ExpertStore"],
       swiftSettings: common),
+    .target(name: "Replay", dependencies: ["ExpertStore"], swiftSettings: strict),
     .target(
       name: "CommandSupport", dependencies: ["CPlatform", "FileIO", arguments],
       swiftSettings: common),
@@ -96,7 +97,7 @@ let package = Package(
       name: "moerun",
       dependencies: [
         "CommandSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "ExpertStore", "Kernels",
-        "ModelGraph", "Tokenizers", "Generation", arguments,
+        "ModelGraph", "Tokenizers", "Generation", "Replay", arguments,
       ], swiftSettings: common),
     .testTarget(
       name: "FileIOTests", dependencies: ["TestSupport", "FileIO", "CPlatform"],
@@ -119,6 +120,11 @@ let package = Package(
         "TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer", "ExpertStore",
       ], swiftSettings: common),
     .testTarget(
+      name: "ReplayTests",
+      dependencies: [
+        "TestSupport", "GGUF", "ExpertPack", "Packer", "ExpertStore", "FileIO", "Replay",
+      ], swiftSettings: common),
+    .testTarget(
       name: "ModelGraphTests",
       dependencies: [
         "TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer", "ExpertStore",
@@ -127,8 +133,8 @@ let package = Package(
     .testTarget(
       name: "GoldenTests",
       dependencies: [
-        "TestSupport", "FileIO", "GGUF", "ExpertPack", "Packer", "Kernels", "ModelGraph",
-        "Tokenizers", "Generation",
+        "TestSupport", "FileIO", "GGUF", "ExpertPack", "ExpertStore", "Packer", "Kernels",
+        "ModelGraph", "Tokenizers", "Generation",
       ], swiftSettings: common),
     .testTarget(
       name: "PackerTests",

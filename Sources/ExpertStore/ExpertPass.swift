@@ -50,6 +50,7 @@ struct ExpertPass {
       table.statistics.hits += acquired
       var rest = entries[acquired...]
       rest.reverse()
+      table.beginPass(experts, firstKey: core.key(layer: layer, expert: 0))
       try acquireAhead(&table)
     }
   }

@@ -2,8 +2,8 @@ public import FileIO
 
 /// Experts of a pack, read on demand into a bounded number of slots.
 ///
-/// All layers share one pool of equal slots in one region of memory; the least recently used expert
-/// makes room. Reads run on a queue of the store's own and go from the disk straight into the slot,
+/// All layers share one pool of equal slots in one region of memory; a ``CachePolicy`` says which
+/// expert makes room. Reads run on a queue of the store's own and go from the disk straight into the slot,
 /// several experts ahead of the one being computed, first in, first out. Which experts are evicted
 /// depends on the order of calls alone, never on how long a read takes.
 ///
@@ -14,6 +14,8 @@ public final class ExpertStore: Sendable {
 
   /// How experts are read; the depth is the one the system granted.
   public let reading: ReadSettings
+  /// Which expert makes room.
+  public let policy: CachePolicy
 
   /// Opens the files of `source` and reserves `slotCount` slots, no more than there are experts.
   /// - Parameters:
@@ -22,22 +24,25 @@ public final class ExpertStore: Sendable {
   ///   - minimumSlots: Slots that one token needs: the experts it uses in a layer.
   ///   - reading: How experts are read.
   ///   - verification: When slices are checked.
+  ///   - policy: Which expert makes room.
   /// - Throws: ``ExpertStoreError`` when `slotCount` is below `minimumSlots`, `FileIOError` when a
   ///   file cannot be opened, the memory cannot be reserved or the backend is not available.
   public convenience init(
     source: ExpertSource, slotCount: Int, minimumSlots: Int = 1,
-    reading: ReadSettings = .standard, verification: ReadVerification = .first
+    reading: ReadSettings = .standard, verification: ReadVerification = .first,
+    policy: CachePolicy = .auto
   ) throws {
     try self.init(
       source: source, slotCount: slotCount, minimumSlots: minimumSlots, reading: reading,
-      verification: verification, makeQueue: reading.makeQueue(files:memory:piece:))
+      verification: verification, policy: policy,
+      makeQueue: reading.makeQueue(files:memory:piece:))
   }
 
   /// As the public initializer, with a queue of the caller's making. The queue must not call
   /// completions from `submit`; the store closes it.
   package init(
     source: ExpertSource, slotCount: Int, minimumSlots: Int, reading: ReadSettings,
-    verification: ReadVerification, makeQueue: ReadQueueFactory
+    verification: ReadVerification, policy: CachePolicy, makeQueue: ReadQueueFactory
   ) throws {
     let slotBytes = Self.slotBytes(of: source)
     guard slotCount >= max(minimumSlots, 1) else {
@@ -50,8 +55,9 @@ public final class ExpertStore: Sendable {
     let slots = min(slotCount, max(source.expertCount, 1))
     let core = try StoreCore(
       source: source, slotCount: slots, slotBytes: slotBytes, verification: verification,
-      split: reading.split, makeQueue: makeQueue)
+      split: reading.split, policy: policy, makeQueue: makeQueue)
     self.core = core
+    self.policy = policy
     self.reading = ReadSettings(
       backend: core.queue.backend, depth: core.queue.depth, split: reading.split)
   }
@@ -71,6 +77,8 @@ public final class ExpertStore: Sendable {
   public var memoryByteCount: Int { core.slotCount * core.slotBytes }
   /// Whether the memory is registered with io_uring, which spares CPU time; false with the pool.
   public var isMemoryRegistered: Bool { (core.queue as? UringQueue)?.isRegistered ?? false }
+  /// The policy that decides at present: ``policy``, or for `.auto` the one it follows.
+  public var followedPolicy: CachePolicy { core.table.withLock { $0.followedPolicy } }
   /// What the store has done so far.
   public var statistics: StoreStatistics { core.table.withLock { $0.statistics } }
 

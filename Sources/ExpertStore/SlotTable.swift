@@ -29,22 +29,22 @@ struct SlotTable {
   }
 
   private(set) var slots: [Slot]
-  private var recency: RecencyList
+  private var policy: any EvictionPolicy
   /// Slot by dense expert number, -1 when not resident.
   private var slotOfExpert: [Int32]
   /// Bit per read by dense expert number: verified in this process.
   private var verified: [UInt64]
   var statistics = StoreStatistics()
 
-  init(slotCount: Int, expertCount: Int) {
+  init(slotCount: Int, expertCount: Int, policy: any EvictionPolicy) {
     slots = [Slot](repeating: Slot(), count: slotCount)
-    recency = RecencyList(slotCount: slotCount)
+    self.policy = policy
     slotOfExpert = [Int32](repeating: -1, count: expertCount)
     verified = [UInt64](repeating: 0, count: expertCount)
   }
 
   /// Whether a slot could be assigned now.
-  var hasFreeSlot: Bool { !recency.isEmpty }
+  var hasFreeSlot: Bool { !policy.isEmpty }
 
   /// The slot that holds expert `key`, or nil.
   func slot(of key: Int) -> Int? {
@@ -52,13 +52,22 @@ struct SlotTable {
     return slot < 0 ? nil : slot
   }
 
+  /// The policy whose order decides at present.
+  var followedPolicy: CachePolicy { policy.followed }
+
+  /// Tells the policy that a pass over distinct `experts` begins whose expert 0 has number
+  /// `firstKey`; those of them that are resident have been pinned.
+  mutating func beginPass(_ experts: [Int32], firstKey: Int) {
+    policy.beginPass(experts, firstKey: firstKey)
+  }
+
   /// Keeps `slot` from being evicted until ``unpin(_:)``.
   mutating func pin(_ slot: Int) {
-    recency.remove(slot)
+    policy.remove(slot)
     slots[slot].pins += 1
   }
 
-  /// Gives one pin back; the slot becomes the most recently used one.
+  /// Gives one pin back, and after the last one lists the slot for eviction.
   mutating func unpin(_ slot: Int) {
     precondition(slots[slot].pins > 0)
     slots[slot].pins -= 1
@@ -72,7 +81,7 @@ struct SlotTable {
     slices: (_ slot: Int) -> [ExpertSlice]
   ) -> Int? {
     precondition(slotOfExpert[key] < 0)
-    guard let slot = recency.popVictim() else { return nil }
+    guard let slot = policy.popVictim() else { return nil }
     forget(slot)
     slots[slot] = Slot(
       key: key, layer: layer, expert: expert, reads: reads, slices: slices(slot),
@@ -172,10 +181,6 @@ struct SlotTable {
   /// Lists the slot for eviction once nobody uses it and nothing writes to it.
   private mutating func release(_ slot: Int) {
     guard slots[slot].pins == 0, slots[slot].pending == 0 else { return }
-    if slots[slot].key >= 0 {
-      recency.insertMostRecent(slot)
-    } else {
-      recency.insertLeastRecent(slot)
-    }
+    policy.insert(slot, key: slots[slot].key >= 0 ? slots[slot].key : nil)
   }
 }

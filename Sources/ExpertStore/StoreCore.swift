@@ -17,7 +17,7 @@ final class StoreCore: ReadCompletion {
 
   init(
     source: ExpertSource, slotCount: Int, slotBytes: Int, verification: ReadVerification,
-    split: Int, makeQueue: ReadQueueFactory
+    split: Int, policy: CachePolicy, makeQueue: ReadQueueFactory
   ) throws {
     self.source = source
     self.slotCount = slotCount
@@ -32,7 +32,13 @@ final class StoreCore: ReadCompletion {
     firstKey = keys
     reader = try SliceReader(source: source)
     memory = try AlignedBuffer(count: slotCount * slotBytes)
-    table = Monitor(SlotTable(slotCount: slotCount, expertCount: total))
+    table = Monitor(
+      SlotTable(
+        slotCount: slotCount, expertCount: total,
+        policy: policy.makePolicy(
+          slotCount: slotCount, keyCount: total,
+          layerCount: source.expertCounts.count { $0 > 0 },
+          largestPass: source.expertCounts.max() ?? 0)))
     self.split = split
     queue = try makeQueue(reader.files, memory.bytes, slotBytes)
   }
@@ -83,7 +89,9 @@ final class StoreCore: ReadCompletion {
   /// of the slot.
   func wait(slot: Int, mask: UInt64) throws {
     func isBlocked(_ table: borrowing SlotTable) -> Bool {
-      table.slots[slot].failure == nil && table.slots[slot].landed & mask != mask
+      // Two statements: the right side of && is a closure, which cannot borrow.
+      if table.slots[slot].failure != nil { return false }
+      return table.slots[slot].landed & mask != mask
     }
     let isReady = try table.withLock { table in
       if let failure = table.slots[slot].failure { throw failure }

@@ -47,7 +47,7 @@ public final class Model: Sendable {
   /// - Throws: ``ModelGraphError`` for a model that this graph does not compute or that does not
   ///   fit, and errors of the pack, its files and the instruction set.
   public static func load(pack: PackDirectory, options: ModelOptions) throws -> Model {
-    let config = try ModelConfig(pack: pack)
+    let config = try ModelConfig(pack: pack).usingExperts(options.expertsUsed)
     let kernels = KernelSet(try options.instructionSet ?? InstructionSet.detected())
     let source = ExpertSource(pack: pack, layerCount: config.layerCount)
     let plan = try MemoryPlan(pack: pack, config: config, options: options)
@@ -57,6 +57,7 @@ public final class Model: Sendable {
     let store = try ExpertStore(
       source: source, slotCount: plan.slotCount, minimumSlots: config.experts.usedCount,
       reading: options.reading, verification: options.verification,
+      policy: options.cachePolicy,
       makeQueue: options.makeReadQueue ?? options.reading.makeQueue(files:memory:piece:))
     return Model(
       config: config, plan: plan, store: store, weights: weights, kernels: kernels,

@@ -5,6 +5,9 @@ extension ModelConfig {
   /// The only architecture that this graph computes.
   public static let supportedArchitecture = "qwen35moe"
 
+  /// Most routed experts of a token.
+  static let mostExpertsUsed = 1024
+
   /// Upper bounds of hyper-parameters: far above any model, low enough that no product of a few of
   /// them wraps.
   private enum Limit {
@@ -13,7 +16,6 @@ extension ModelConfig {
     static let heads = 4096
     static let headSize = 4096
     static let experts = 1 << 16
-    static let expertsUsed = 1024
     static let convolutionWidth = 64
     static let vocabulary = 1 << 24
     static let context = 1 << 24
@@ -59,9 +61,10 @@ extension ModelConfig {
     mixers = try Self.mixers(keys)
     attention = try Self.attention(keys, hiddenSize: hiddenSize)
     deltaNet = try Self.deltaNet(keys)
+    let usedCount = try keys.count("expert_used_count", atMost: Self.mostExpertsUsed)
     let experts = Experts(
       count: try keys.count("expert_count", atMost: Limit.experts),
-      usedCount: try keys.count("expert_used_count", atMost: Limit.expertsUsed),
+      usedCount: usedCount, modelUsedCount: usedCount,
       intermediateSize: try keys.count("expert_feed_forward_length", atMost: Limit.size),
       sharedIntermediateSize: try keys.count(
         "expert_shared_feed_forward_length", atMost: Limit.size))

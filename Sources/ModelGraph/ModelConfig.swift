@@ -59,8 +59,10 @@ public struct ModelConfig: Sendable, Equatable {
   public struct Experts: Sendable, Equatable {
     /// Routed experts of a layer.
     public let count: Int
-    /// Routed experts that a token uses, the model's top-k.
-    public let usedCount: Int
+    /// Routed experts that a token uses: ``modelUsedCount`` unless it was overridden.
+    public internal(set) var usedCount: Int
+    /// Routed experts that a token of this model uses by its metadata, its top-k.
+    public let modelUsedCount: Int
     /// Intermediate size of a routed expert.
     public let intermediateSize: Int
     /// Intermediate size of the shared expert.
@@ -84,7 +86,24 @@ public struct ModelConfig: Sendable, Equatable {
   /// Linear attention.
   public let deltaNet: DeltaNet
   /// Feed-forward part.
-  public let experts: Experts
+  public internal(set) var experts: Experts
+
+  /// This model with `count` routed experts a token instead of its own top-k, their weights summing
+  /// to 1 as ever; nil changes nothing. The text changes with it.
+  /// - Throws: ``ModelGraphError`` unless `count` is at least 1 and no more than a layer has.
+  public func usingExperts(_ count: Int?) throws -> ModelConfig {
+    guard let count else { return self }
+    let most = min(experts.count, Self.mostExpertsUsed)
+    guard (1...most).contains(count) else {
+      throw ModelGraphError(
+        .invalidConfiguration,
+        "experts used a token: expected 1 to \(most), found \(count); the model's own number is "
+          + "\(experts.modelUsedCount)")
+    }
+    var config = self
+    config.experts.usedCount = count
+    return config
+  }
 
   /// Decoder layers of the main pass.
   public var layerCount: Int { mixers.count }

@@ -2,7 +2,8 @@ public import ExpertStore
 public import FileIO
 public import Kernels
 
-/// How a model is to be run. No choice but ``instructionSet`` changes any result.
+/// How a model is to be run. No choice but ``instructionSet`` and
+/// ``expertsUsed`` changes any result.
 public struct ModelOptions: Sendable {
   /// Bytes that everything together may take; nil for no limit.
   public var memoryBudget: Int?
@@ -20,6 +21,10 @@ public struct ModelOptions: Sendable {
   public var verification = ReadVerification.first
   /// Instructions to use; nil for the best that the CPU has.
   public var instructionSet: InstructionSet?
+  /// Which expert makes room for one that has to be read.
+  public var cachePolicy = CachePolicy.auto
+  /// Routed experts a token, instead of the model's own top-k; nil for that.
+  public var expertsUsed: Int?
   /// Experts to hold at most, whatever the budget; nil for as many as fit.
   public var maximumSlots: Int?
 

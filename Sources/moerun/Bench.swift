@@ -41,6 +41,8 @@ struct Bench: ParsableCommand {
     let prefill: PhaseReport
     let decode: PhaseReport
     let peakMemoryBytes: UInt64
+    let expertsUsed: Int
+    let modelExpertsUsed: Int
     let memory: MemoryReport
     let io: ReadReport
     let isa: String
@@ -63,7 +65,9 @@ struct Bench: ParsableCommand {
         try Console.json(
           Report(
             prefill: result.prefill, decode: result.decode, peakMemoryBytes: memory.peakBytes,
-            memory: memory, io: loaded.reading, isa: loaded.model.instructionSet.rawValue))
+            expertsUsed: loaded.model.config.experts.usedCount,
+            modelExpertsUsed: loaded.model.config.experts.modelUsedCount, memory: memory,
+            io: loaded.reading, isa: loaded.model.instructionSet.rawValue))
         return
       }
       var table = TextTable(
@@ -76,7 +80,7 @@ struct Bench: ParsableCommand {
         ])
       }
       Console.line(table.text)
-      Console.message(RunReport.line(result, memory: memory))
+      Console.message(RunReport.line(result, memory: memory, model: loaded.model))
     }
   }
 

@@ -88,6 +88,8 @@ struct Generate: ParsableCommand {
     let stopReason: Generator.StopReason
     let prefill: PhaseReport
     let decode: PhaseReport
+    let expertsUsed: Int
+    let modelExpertsUsed: Int
     let memory: MemoryReport
     let io: ReadReport
     let isa: String
@@ -112,10 +114,12 @@ struct Generate: ParsableCommand {
           Report(
             text: result.text, promptTokens: ids.count, completionTokens: result.tokens.count,
             stopReason: result.stopReason, prefill: result.prefill, decode: result.decode,
-            memory: memory, io: loaded.reading, isa: loaded.model.instructionSet.rawValue))
+            expertsUsed: loaded.model.config.experts.usedCount,
+            modelExpertsUsed: loaded.model.config.experts.modelUsedCount, memory: memory,
+            io: loaded.reading, isa: loaded.model.instructionSet.rawValue))
       } else {
         if !result.text.hasSuffix("\n") { Console.line("") }
-        Console.message(RunReport.line(result, memory: memory))
+        Console.message(RunReport.line(result, memory: memory, model: loaded.model))
       }
     }
   }

@@ -3,6 +3,7 @@ import GGUF
 import ArgumentParser
 import CommandSupport
 import ExpertPack
+import ExpertStore
 import Kernels
 import ModelGraph
 
@@ -27,13 +28,14 @@ struct Info: ParsableCommand {
   func run() throws {
     try runCommand("moerun") {
       let pack = try PackDirectory.open(model.pack)
-      let config = try ModelConfig(pack: pack)
+      let config = try ModelConfig(pack: pack).usingExperts(model.expertsUsed)
       let choice = try model.readChoice(for: pack)
       let options = model.modelOptions(contextLength: context, reading: choice.settings)
       let plan = try MemoryPlan(pack: pack, config: config, options: options)
       let report = InfoReport(
         pack: pack, config: config, plan: plan, threads: options.threads,
-        io: ReadReport(choice), isa: try InstructionSet.detected().rawValue)
+        io: ReadReport(choice), isa: try InstructionSet.detected().rawValue,
+        cachePolicy: options.cachePolicy)
       if json { try Console.json(report) } else { Console.line(report.text) }
     }
   }
@@ -65,6 +67,7 @@ private struct InfoReport: Encodable {
   let contextTokens: Int
   let expertsPerLayer: Int
   let expertsUsed: Int
+  let modelExpertsUsed: Int
   let experts: Int
   let computeSlices: [Int]
   let expertTypes: [String]
@@ -72,10 +75,11 @@ private struct InfoReport: Encodable {
   let io: ReadReport
   let isa: String
   let threads: Int
+  let cachePolicy: String
 
   init(
     pack: PackDirectory, config: ModelConfig, plan: MemoryPlan, threads: Int, io: ReadReport,
-    isa: String
+    isa: String, cachePolicy: CachePolicy
   ) {
     self.pack = pack.path
     kind = pack.manifest.kind.rawValue
@@ -88,6 +92,7 @@ private struct InfoReport: Encodable {
     contextTokens = config.contextLength
     expertsPerLayer = config.experts.count
     expertsUsed = config.experts.usedCount
+    modelExpertsUsed = config.experts.modelUsedCount
     experts = plan.demand.expertCount
     let geometries = pack.expertLayers.map(\.geometry)
     computeSlices = Set(geometries.map(\.computeSlices)).sorted()
@@ -103,6 +108,7 @@ private struct InfoReport: Encodable {
     self.io = io
     self.isa = isa
     self.threads = threads
+    self.cachePolicy = cachePolicy.rawValue
   }
 
   var text: String {
@@ -114,7 +120,12 @@ private struct InfoReport: Encodable {
       ("model", "\(name.map { "\($0), " } ?? "")\(architecture)"),
       ("layers", "\(layers), of which \(fullAttentionLayers) with full attention"),
       ("hidden size", "\(hiddenSize), vocabulary \(vocabularySize), context \(contextTokens)"),
-      ("experts", "\(expertsPerLayer) a layer, \(expertsUsed) used a token, \(experts) in all"),
+      (
+        "experts",
+        "\(expertsPerLayer) a layer, \(expertsUsed) used a token"
+          + (expertsUsed == modelExpertsUsed ? "" : " (the model's own: \(modelExpertsUsed))")
+          + ", \(experts) in all"
+      ),
       ("expert types", "\(expertTypes.joined(separator: ", ")) (gate/up/down)"),
       ("compute slices", slices),
       ("runs with", "\(isa), \(threads) compute threads"),
@@ -128,7 +139,7 @@ private struct InfoReport: Encodable {
       (
         "  expert slots",
         "\(memory.slots) of \(size(memory.slotBytes)), \(size(memory.slots * memory.slotBytes)): "
-          + "\(share) % of all experts"
+          + "\(share) % of all experts, cache policy \(cachePolicy)"
       ),
     ]
     let width = rows.map(\.0.count).max() ?? 0

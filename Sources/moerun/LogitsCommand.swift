@@ -65,7 +65,8 @@ struct LogitsCommand: ParsableCommand {
         RunReport.line(
           phases: ["prompt \(RunReport.rate(report))"], expertsRead: report.expertsRead,
           expertsRequested: report.expertsRequested, bytes: report.bytesRead,
-          stall: report.stallSeconds, memory: MemoryReport(model: loaded, budget: model.budget)))
+          stall: report.stallSeconds, memory: MemoryReport(model: loaded, budget: model.budget),
+          model: loaded))
     }
   }
 

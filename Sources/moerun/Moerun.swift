@@ -14,6 +14,6 @@ struct Moerun: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       Generate.self, Bench.self, PerplexityCommand.self, Tokenize.self, LogitsCommand.self,
-      Info.self,
+      Trace.self, Simulate.self, Info.self,
     ])
 }

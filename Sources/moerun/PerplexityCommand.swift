@@ -38,6 +38,8 @@ struct PerplexityCommand: ParsableCommand {
     let context: Int
     let windows: Int
     let prefill: PhaseReport
+    let expertsUsed: Int
+    let modelExpertsUsed: Int
     let memory: MemoryReport
     let io: ReadReport
     let isa: String
@@ -65,8 +67,10 @@ struct PerplexityCommand: ParsableCommand {
           Report(
             perplexity: result.perplexity, standardError: result.standardError,
             tokens: result.tokens, context: context, windows: result.windows,
-            prefill: result.report, memory: memory, io: loaded.reading,
-            isa: loaded.model.instructionSet.rawValue))
+            prefill: result.report,
+            expertsUsed: loaded.model.config.experts.usedCount,
+            modelExpertsUsed: loaded.model.config.experts.modelUsedCount, memory: memory,
+            io: loaded.reading, isa: loaded.model.instructionSet.rawValue))
         return
       }
       Console.line(
@@ -77,7 +81,7 @@ struct PerplexityCommand: ParsableCommand {
         RunReport.line(
           phases: ["prompt \(RunReport.rate(report))"], expertsRead: report.expertsRead,
           expertsRequested: report.expertsRequested, bytes: report.bytesRead,
-          stall: report.stallSeconds, memory: memory))
+          stall: report.stallSeconds, memory: memory, model: loaded.model))
     }
   }
 }

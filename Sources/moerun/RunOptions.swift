@@ -46,6 +46,20 @@ struct RunOptions: ParsableArguments {
     help: ArgumentHelp("Check slices when read: first, always or off.", valueName: "when"))
   var verifyReads = ReadVerification.first
 
+  @Option(
+    name: .customLong("cache-policy"),
+    help: ArgumentHelp(
+      "Which expert makes room: lru, crf (frequency and recency), or auto, the better of both.",
+      valueName: "policy"))
+  var cachePolicy = CachePolicy.auto
+
+  @Option(
+    name: .customLong("experts-used"),
+    help: ArgumentHelp(
+      "Experts a token uses in a layer; changes the text. (default: the model's own)",
+      valueName: "k"))
+  var expertsUsed: Int?
+
   func validate() throws {
     if let ioThreads, !(1...64).contains(ioThreads) {
       throw ValidationError("--io-threads takes 1 to 64, found \(ioThreads)")
@@ -58,6 +72,9 @@ struct RunOptions: ParsableArguments {
     }
     guard (1...4096).contains(batch) else {
       throw ValidationError("--batch takes 1 to 4096, found \(batch)")
+    }
+    if let expertsUsed, !(1...1024).contains(expertsUsed) {
+      throw ValidationError("--experts-used takes 1 to 1024, found \(expertsUsed)")
     }
   }
 
@@ -102,11 +119,14 @@ struct RunOptions: ParsableArguments {
     options.batch = batch
     options.reading = reading
     options.verification = verifyReads
+    options.cachePolicy = cachePolicy
+    options.expertsUsed = expertsUsed
     return options
   }
 }
 
 extension ReadVerification: ExpressibleByArgument {}
+extension CachePolicy: ExpressibleByArgument {}
 
 /// What `--io-backend` takes.
 enum BackendChoice: String, ExpressibleByArgument, CaseIterable {

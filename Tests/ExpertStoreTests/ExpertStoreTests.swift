@@ -47,11 +47,11 @@ struct ExpertStoreTests {
 
   @Test(
     "what is evicted depends on the requests, not on backend, depth or timing",
-    arguments: [2, 5, 11])
-  func deterministic(_ slots: Int) throws {
+    arguments: [2, 5, 11], CachePolicy.allCases)
+  func deterministic(_ slots: Int, policy: CachePolicy) throws {
     let pack = try SyntheticPack()
     let runs = try SyntheticPack.readings.filter { $0.split == 4 }.map { reading in
-      let store = try pack.store(slots: slots, reading: reading)
+      let store = try pack.store(slots: slots, reading: reading, policy: policy)
       let order = try Self.requests.map { try pack.check(store, layer: $0.layer, $0.experts) }
       var statistics = store.statistics
       statistics.stallSeconds = 0
@@ -66,7 +66,7 @@ struct ExpertStoreTests {
   @Test("the least recently used expert makes room, whatever its layer")
   func leastRecentlyUsed() throws {
     let pack = try SyntheticPack()
-    let store = try pack.store(slots: 3)
+    let store = try pack.store(slots: 3, policy: .lru)
     try pack.check(store, layer: 0, [0])
     try pack.check(store, layer: 1, [0])
     try pack.check(store, layer: 2, [0])

@@ -33,11 +33,11 @@ final class SyntheticPack: Sendable {
 
   func store(
     slots: Int, reading: ReadSettings = ReadSettings(backend: .pread, depth: 2, split: 4),
-    verification: ReadVerification = .first, minimum: Int = 1
+    verification: ReadVerification = .first, minimum: Int = 1, policy: CachePolicy = .auto
   ) throws -> ExpertStore {
     try ExpertStore(
       source: ExpertSource(pack: pack), slotCount: slots, minimumSlots: minimum,
-      reading: reading, verification: verification)
+      reading: reading, verification: verification, policy: policy)
   }
 
   /// A store whose reads go wrong as `plan` says.
@@ -48,7 +48,7 @@ final class SyntheticPack: Sendable {
     let queue = Monitor<FaultyQueue?>(nil)
     let store = try ExpertStore(
       source: ExpertSource(pack: pack), slotCount: slots, minimumSlots: 1, reading: reading,
-      verification: verification
+      verification: verification, policy: .auto
     ) { files, memory, piece in
       let made = FaultyQueue(
         try reading.makeQueue(files: files, memory: memory, piece: piece), plan: plan)

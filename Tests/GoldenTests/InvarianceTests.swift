@@ -1,4 +1,5 @@
 import ExpertPack
+import ExpertStore
 import FileIO
 import Foundation
 import Kernels
@@ -8,7 +9,7 @@ import Testing
 
 @Suite("Same tokens always")
 struct InvarianceTests {
-  @Test("logits do not depend on cache size, reader threads, compute threads or batch")
+  @Test("logits do not depend on cache size and policy, reader threads, compute threads or batch")
   func resources() throws {
     for checkpoint in GoldenCheckpoint.all {
       let packed = try PackedCheckpoint(checkpoint)
@@ -28,6 +29,17 @@ struct InvarianceTests {
               }
             ))
         }
+      }
+      for policy in CachePolicy.allCases {
+        changes.append(
+          (
+            "policy \(policy)",
+            {
+              $0.maximumSlots = everything / 4
+              $0.cachePolicy = policy
+              $0.batch = 4
+            }
+          ))
       }
       for threads in [1, 3, 8] {
         changes.append(("\(threads) compute threads", { $0.threads = threads }))
