@@ -8,12 +8,17 @@ struct KillTests {
   func killAnywhere() throws {
     let directory = try TemporaryDirectory()
     let whole = directory.file("whole.moepack")
-    let start = ContinuousClock.now
-    #expect(try Binary.moepack.run(["convert", Fixtures.checkpoint, "-o", whole]).status == 0)
-    let duration = (ContinuousClock.now - start) / 1
-    let microseconds =
-      Double(duration.components.attoseconds) / 1e12
-      + Double(duration.components.seconds) * 1e6
+    // The shortest of three: the first one may have to bring the source into the page cache.
+    var duration = Duration.seconds(3600)
+    for _ in 0..<3 {
+      let start = ContinuousClock.now
+      let outcome = try Binary.moepack.run([
+        "convert", Fixtures.checkpoint, "-o", whole, "--overwrite",
+      ])
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      duration = min(duration, ContinuousClock.now - start)
+    }
+    let microseconds = duration / .microseconds(1)
 
     var random = RandomBytes(seed: 11)
     let pack = directory.file("killed.moepack")
