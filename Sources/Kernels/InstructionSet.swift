@@ -14,6 +14,9 @@ public enum InstructionSet: String, CaseIterable, Sendable {
   case scalar
   /// x86-64 with AVX2, FMA and F16C (Haswell and later, Zen).
   case avx2
+  /// x86-64 with AVX-512 VNNI, VBMI and BITALG (Ice Lake and later, Zen 4 and later). Products of
+  /// quantised weights take activations quantised to 8 bits, 32 to a scale.
+  case avx512
 
   /// Name of the environment variable that forces an instruction set.
   public static let environmentVariable = "MOERUN_ISA"
@@ -23,6 +26,7 @@ public enum InstructionSet: String, CaseIterable, Sendable {
     switch self {
     case .scalar: true
     case .avx2: ck_avx2_kernels() != nil
+    case .avx512: ck_avx512_kernels() != nil
     }
   }
 

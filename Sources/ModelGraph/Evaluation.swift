@@ -13,12 +13,35 @@ struct Evaluation {
   /// Position of the first token in the sequence.
   let position: Int
 
-  /// `out[t] = w x[t]` for all tokens of the chunk, rows of `x` and `out` tightly packed.
-  func multiply(
-    _ w: MatrixView, _ x: UnsafePointer<Float>, into out: UnsafeMutablePointer<Float>
-  ) {
-    kernels.multiply(
-      w, x, xStride: w.columns, tokens: tokens, into: out, outStride: w.rows, pool: pool)
+  /// The input of a block, `[tokens, columns]` tightly packed, quantised once for all the products it
+  /// enters. The quantised rows last until the next call.
+  ///
+  /// `tokens` is that of the chunk unless given.
+  func input(_ x: UnsafePointer<Float>, columns: Int, tokens: Int? = nil) -> Activations {
+    quantize(x, columns: columns, tokens: tokens ?? self.tokens, into: scratch.quantized)
+  }
+
+  /// As ``input(_:columns:)``, for vectors within a block: the input stays as it is.
+  func inner(_ x: UnsafePointer<Float>, columns: Int) -> Activations {
+    quantize(x, columns: columns, tokens: tokens, into: scratch.quantizedInner)
+  }
+
+  private func quantize(
+    _ x: UnsafePointer<Float>, columns: Int, tokens: Int, into out: UnsafeMutableRawPointer
+  ) -> Activations {
+    let bytes = kernels.quantizedByteCount(columns: columns)
+    guard bytes > 0 else { return Activations(x, stride: columns) }
+    pool.forEach(tokens, grain: max(1, (32 << 10) / columns)) { range in
+      kernels.quantize(
+        x + range.lowerBound * columns, stride: columns, columns: columns, tokens: range.count,
+        into: out + range.lowerBound * bytes)
+    }
+    return Activations(x, stride: columns, quantized: out)
+  }
+
+  /// `out[t] = w x[t]` for all tokens of the chunk, rows of `out` tightly packed.
+  func multiply(_ w: MatrixView, _ x: Activations, into out: UnsafeMutablePointer<Float>) {
+    kernels.multiply(w, x, tokens: tokens, into: out, outStride: w.rows, pool: pool)
   }
 
   /// RMSNorm of every token's hidden vector.

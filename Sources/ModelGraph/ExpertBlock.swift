@@ -45,7 +45,8 @@ struct ExpertBlock {
   private func route(_ run: Evaluation, routing: Routing) throws {
     let scratch = run.scratch
     let experts = run.config.experts
-    run.multiply(weights.router, scratch.normed, into: scratch.router)
+    let input = run.input(scratch.normed, columns: run.config.hiddenSize)
+    run.multiply(weights.router, input, into: scratch.router)
     run.observe("ffn_moe_logits", layer: layer, scratch.router, [run.tokens, experts.count])
     for token in 0..<run.tokens {
       let probabilities = scratch.router + token * experts.count
@@ -74,11 +75,13 @@ struct ExpertBlock {
   private func computeShared(_ run: Evaluation) {
     let (scratch, kernels) = (run.scratch, run.kernels)
     let (hidden, size) = (run.config.hiddenSize, run.config.experts.sharedIntermediateSize)
-    run.multiply(weights.sharedGate, scratch.normed, into: scratch.sharedGate)
-    run.multiply(weights.sharedUp, scratch.normed, into: scratch.sharedUp)
+    let input = run.input(scratch.normed, columns: hidden)
+    run.multiply(weights.sharedGate, input, into: scratch.sharedGate)
+    run.multiply(weights.sharedUp, input, into: scratch.sharedUp)
     activate(run, gate: scratch.sharedGate, up: scratch.sharedUp, rows: run.tokens, size: size)
-    run.multiply(weights.sharedDown, scratch.sharedGate, into: scratch.partial)
-    run.multiply(weights.sharedRouter, scratch.normed, into: scratch.sharedWeight)
+    let inner = run.inner(scratch.sharedGate, columns: size)
+    run.multiply(weights.sharedDown, inner, into: scratch.partial)
+    run.multiply(weights.sharedRouter, input, into: scratch.sharedWeight)
     memset(scratch.shared, 0, run.tokens * hidden * 4)
     for token in 0..<run.tokens {
       let share = 1 / (1 + exp(-Double(scratch.sharedWeight[token])))
@@ -154,11 +157,11 @@ struct ExpertBlock {
         let offset = index * block + part.lowerBound
         if let gate = slice.gate {
           kernels.multiply(
-            gate.rows(part), input, xStride: hidden, tokens: tokens,
+            gate.rows(part), Activations(input, stride: hidden), tokens: tokens,
             into: scratch.expertGate + offset, outStride: rows)
         }
         kernels.multiply(
-          slice.up.rows(part), input, xStride: hidden, tokens: tokens,
+          slice.up.rows(part), Activations(input, stride: hidden), tokens: tokens,
           into: scratch.expertUp + offset, outStride: rows)
         row += part.count
       }
@@ -171,8 +174,8 @@ struct ExpertBlock {
         let isFirst = first + index == 0
         let target = (isFirst ? out : scratch.partial) + range.lowerBound
         kernels.multiply(
-          slice(index).down.rows(range), scratch.expertGate + index * block, xStride: rows,
-          tokens: tokens, into: target, outStride: hidden)
+          slice(index).down.rows(range),
+          Activations(scratch.expertGate + index * block, stride: rows), tokens: tokens, into: target, outStride: hidden)
         guard !isFirst else { continue }
         for token in 0..<tokens {
           kernels.add(

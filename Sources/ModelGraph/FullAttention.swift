@@ -20,9 +20,10 @@ struct FullAttention: TokenMixer {
   /// Mixes `scratch.normed` into `scratch.mixed`, and appends the chunk to `cache`.
   func mix(_ run: Evaluation, cache: KVCache, state: RecurrentState) {
     let scratch = run.scratch
-    run.multiply(weights.queryAndGate, scratch.normed, into: scratch.queryAndGate)
-    run.multiply(weights.key, scratch.normed, into: scratch.key)
-    run.multiply(weights.value, scratch.normed, into: scratch.value)
+    let input = run.input(scratch.normed, columns: run.config.hiddenSize)
+    run.multiply(weights.queryAndGate, input, into: scratch.queryAndGate)
+    run.multiply(weights.key, input, into: scratch.key)
+    run.multiply(weights.value, input, into: scratch.value)
     let shape = run.config.attention
     let (heads, keyHeads, size) = (shape.headCount, shape.keyValueHeadCount, shape.headSize)
     run.observe("Kcur", layer: layer, scratch.key, [run.tokens, shape.keyValueSize])
@@ -39,7 +40,8 @@ struct FullAttention: TokenMixer {
     run.observe("attn_pregate", layer: layer, scratch.attended, [run.tokens, shape.querySize])
     applyGate(run)
     run.observe("attn_gated", layer: layer, scratch.attended, [run.tokens, shape.querySize])
-    run.multiply(weights.output, scratch.attended, into: scratch.mixed)
+    let attended = run.inner(scratch.attended, columns: shape.querySize)
+    run.multiply(weights.output, attended, into: scratch.mixed)
     run.observe("attn_output", layer: layer, scratch.mixed, [run.tokens, run.config.hiddenSize])
   }
 
@@ -149,8 +151,8 @@ struct FullAttention: TokenMixer {
     memset(out, 0, heads.count * size * 4)
     kernels.addScaled(out, scale, query, count: heads.count * size)
     kernels.multiply(
-      cache.keyMatrix(layer: cacheLayer, head: keyHead, positions: positions), out,
-      xStride: size, tokens: heads.count, into: scores, outStride: cache.contextLength)
+      cache.keyMatrix(layer: cacheLayer, head: keyHead, positions: positions),
+      Activations(out, stride: size), tokens: heads.count, into: scores, outStride: cache.contextLength)
     memset(out, 0, heads.count * size * 4)
     let values = cache.values(layer: cacheLayer, head: keyHead)
     for index in 0..<heads.count {

@@ -30,10 +30,11 @@ struct GatedDeltaNet: TokenMixer {
     let (channels, heads, size) = (shape.channelCount, shape.valueHeadCount, shape.headSize)
     let tokens = run.tokens
     let inputs = scratch.window + shape.historySize
-    run.multiply(weights.queryKeyValue, scratch.normed, into: inputs)
-    run.multiply(weights.gate, scratch.normed, into: scratch.gate)
-    run.multiply(weights.beta, scratch.normed, into: scratch.beta)
-    run.multiply(weights.alpha, scratch.normed, into: scratch.alpha)
+    let input = run.input(scratch.normed, columns: run.config.hiddenSize)
+    run.multiply(weights.queryKeyValue, input, into: inputs)
+    run.multiply(weights.gate, input, into: scratch.gate)
+    run.multiply(weights.beta, input, into: scratch.beta)
+    run.multiply(weights.alpha, input, into: scratch.alpha)
     run.observe("linear_attn_qkv_mixed", layer: layer, inputs, [tokens, channels])
     run.observe("z", layer: layer, scratch.gate, [tokens, shape.valueSize])
     computeGates(run)
@@ -47,7 +48,8 @@ struct GatedDeltaNet: TokenMixer {
     run.observe("attn_output", layer: layer, scratch.recalled, [tokens, heads, size])
     observeState(run, state: state)
     run.observe("final_output", layer: layer, scratch.gated, [tokens, shape.valueSize])
-    run.multiply(weights.output, scratch.gated, into: scratch.mixed)
+    let gated = run.inner(scratch.gated, columns: shape.valueSize)
+    run.multiply(weights.output, gated, into: scratch.mixed)
     run.observe("linear_attn_out", layer: layer, scratch.mixed, [tokens, run.config.hiddenSize])
   }
 

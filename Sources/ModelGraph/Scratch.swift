@@ -1,4 +1,5 @@
 internal import FileIO
+internal import Kernels
 
 /// Sizes of the buffers of an evaluation: one place that both reserves and counts them.
 struct ScratchLayout {
@@ -43,6 +44,8 @@ struct ScratchLayout {
   private(set) var pairs = 0
   private(set) var routed = 0
   private(set) var logits = 0
+  private(set) var quantized = 0
+  private(set) var quantizedInner = 0
 
   /// Query heads that one attention work item handles at most.
   static let headsPerItem = 4
@@ -87,6 +90,19 @@ struct ScratchLayout {
     pairs = reserve(hidden * experts.usedCount)
     routed = reserve(hidden)
     logits = reserve(logitRows * config.vocabularySize)
+    // Whatever the instruction set: one plan for all.
+    let inner = max(
+      attention.querySize, delta.valueSize, experts.sharedIntermediateSize,
+      experts.intermediateSize)
+    quantized = reserve(batch * Self.quantizedFloats(config.hiddenSize))
+    quantizedInner = reserve(batch * Self.quantizedFloats(inner))
+  }
+
+  /// Floats as long as a quantised row of `columns` activations, at most.
+  private static func quantizedFloats(_ columns: Int) -> Int {
+    InstructionSet.allCases.filter(\.isAvailable).map {
+      KernelSet($0).quantizedByteCount(columns: columns)
+    }.max().map { $0 / 4 } ?? 0
   }
 
   /// Bytes of all buffers.
@@ -137,6 +153,8 @@ final class Scratch {
   let pairs: Buffer  // [B * top-k, hidden]: outputs of experts, grouped by expert
   let routed: Buffer  // [B, hidden]
   let logits: Buffer  // [logitRows, vocabulary]
+  let quantized: UnsafeMutableRawPointer  // [B, hidden]: `normed`, quantised
+  let quantizedInner: UnsafeMutableRawPointer  // [B, any]: quantised within a block
 
   init(layout: ScratchLayout) throws {
     self.layout = layout
@@ -175,5 +193,7 @@ final class Scratch {
     pairs = base + layout.pairs
     routed = base + layout.routed
     logits = base + layout.logits
+    quantized = UnsafeMutableRawPointer(base + layout.quantized)
+    quantizedInner = UnsafeMutableRawPointer(base + layout.quantizedInner)
   }
 }

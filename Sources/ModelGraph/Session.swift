@@ -191,9 +191,10 @@ public final class Session {
     run.observe("result_norm", layer: nil, scratch.normed, [run.tokens, hidden])
     for start in stride(from: rows.lowerBound, to: rows.upperBound, by: scratch.layout.logitRows) {
       let part = start..<min(rows.upperBound, start + scratch.layout.logitRows)
+      let input = run.input(scratch.normed + start * hidden, columns: hidden, tokens: part.count)
       model.kernels.multiply(
-        model.weights.output, scratch.normed + start * hidden, xStride: hidden,
-        tokens: part.count, into: scratch.logits, outStride: vocabulary, pool: model.pool)
+        model.weights.output, input, tokens: part.count, into: scratch.logits,
+        outStride: vocabulary, pool: model.pool)
       for row in part {
         let logits = UnsafeBufferPointer(
           start: scratch.logits + (row - start) * vocabulary, count: vocabulary)

@@ -23,17 +23,27 @@ func columnCounts(_ type: TensorType) -> [Int] {
 }
 
 extension KernelSet {
-  /// `multiply` with arrays, tightly packed: `[tokens, rows]`.
-  func product(_ w: MatrixView, _ x: [Float], tokens: Int, pool: ComputePool? = nil) -> [Float] {
+  /// `multiply` with arrays, tightly packed: `[tokens, rows]`; with quantised activations where the
+  /// set takes them and `isQuantized` says so.
+  func product(
+    _ w: MatrixView, _ x: [Float], tokens: Int, pool: ComputePool? = nil, isQuantized: Bool = false
+  ) -> [Float] {
     var out = [Float](repeating: .nan, count: tokens * w.rows)
+    let bytes = isQuantized ? tokens * quantizedByteCount(columns: w.columns) : 0
+    let quantized = GuardedMemory(count: max(bytes, 64))
     out.withUnsafeMutableBufferPointer { out in
       x.withUnsafeBufferPointer { x in
         guard let out = out.baseAddress, let x = x.baseAddress else { return }
+        if bytes > 0 {
+          quantize(
+            x, stride: w.columns, columns: w.columns, tokens: tokens, into: quantized.start)
+        }
+        let input = Activations(
+          x, stride: w.columns, quantized: bytes > 0 ? UnsafeRawPointer(quantized.start) : nil)
         if let pool {
-          multiply(
-            w, x, xStride: w.columns, tokens: tokens, into: out, outStride: w.rows, pool: pool)
+          multiply(w, input, tokens: tokens, into: out, outStride: w.rows, pool: pool)
         } else {
-          multiply(w, x, xStride: w.columns, tokens: tokens, into: out, outStride: w.rows)
+          multiply(w, input, tokens: tokens, into: out, outStride: w.rows)
         }
       }
     }

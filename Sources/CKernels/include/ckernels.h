@@ -33,6 +33,15 @@ typedef struct ck_kernels {
   void (*multiply)(ck_matrix w, const float *x, size_t x_stride, size_t tokens, float *out,
                    size_t out_stride);
 
+  /* Quantises `rows` rows of `columns` float32 activations, `columns` a multiple of 32, to rows of
+   * ck_quantized_bytes(columns) bytes at `out`, which is aligned to 64. A row's bytes depend on that
+   * row alone. What is not a number stays one. NULL: this table multiplies floats only. */
+  void (*_Nullable quantize)(const float *x, size_t x_stride, size_t columns, size_t rows, void *out);
+  /* As `multiply`, with rows that `quantize` wrote, one after another. `w` is of a type that
+   * ck_takes_quantized accepts. NULL where `quantize` is. */
+  void (*_Nullable multiply_quantized)(ck_matrix w, const void *x, size_t tokens, float *out,
+                                       size_t out_stride);
+
   /* sum of a[i] * b[i] */
   float (*dot)(const float *a, const float *b, size_t count);
   /* y[i] += factor * x[i] */
@@ -67,6 +76,16 @@ const ck_kernels *ck_scalar_kernels(void);
 
 /* AVX2 + FMA + F16C; NULL where the CPU or the build has none. */
 const ck_kernels *_Nullable ck_avx2_kernels(void);
+
+/* AVX-512 with VNNI, VBMI and BITALG (Ice Lake and later, Zen 4 and later); NULL where the CPU or the
+ * build has none. */
+const ck_kernels *_Nullable ck_avx512_kernels(void);
+
+/* Bytes of a quantised row of `columns` activations, a multiple of 64. */
+size_t ck_quantized_bytes(size_t columns);
+
+/* Whether weights of `type` can be multiplied by quantised activations. */
+bool ck_takes_quantized(uint32_t type);
 
 /* Whether the kernels know tensor type `type`. */
 bool ck_supports(uint32_t type);

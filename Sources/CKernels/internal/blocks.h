@@ -90,6 +90,20 @@ static inline float ck_float_from_half_e8m0(uint8_t e) {
   return ck_float_from_bits(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23);
 }
 
+/* Half of an unsigned E4M3 value (bias 7); 0x7f is NaN in the format and 0 in ggml. */
+static inline float ck_float_from_half_e4m3(uint8_t bits) {
+  const int exponent = bits >> 3 & 15, mantissa = bits & 7;
+  if (bits == 0x7f) return 0;
+  if (exponent == 0) return (float)mantissa * 0x1p-10f;
+  return (float)(8 + mantissa) * ck_float_from_bits((uint32_t)(exponent - 11 + 127) << 23);
+}
+
+/* Digit `place` (0: most significant) of a byte that holds a base-3 fraction of 256, less 1. */
+static inline int ck_ternary_digit(uint8_t packed, int place) {
+  static const uint8_t powers[5] = {1, 3, 9, 27, 81};
+  return ((uint8_t)(packed * powers[place]) * 3 >> 8) - 1;
+}
+
 /* The eight 6-bit scales and minima of Q4_K and Q5_K, one a byte. */
 static inline void ck_unpack_k_scales(const uint8_t packed[12], uint64_t *scales,
                                       uint64_t *minima) {

@@ -36,19 +36,11 @@ void ck_decode_MXFP4(const uint8_t *blocks, size_t count, float *out) {
   }
 }
 
-/* Half of an unsigned E4M3 value (bias 7); 0x7f is NaN in the format and 0 in ggml. */
-static float half_e4m3(uint8_t bits) {
-  const int exponent = bits >> 3 & 15, mantissa = bits & 7;
-  if (bits == 0x7f) return 0;
-  if (exponent == 0) return (float)mantissa * 0x1p-10f;
-  return (float)(8 + mantissa) * ck_float_from_bits((uint32_t)(exponent - 11 + 127) << 23);
-}
-
 void ck_decode_NVFP4(const uint8_t *blocks, size_t count, float *out) {
   const ck_block_NVFP4 *b = (const void *)blocks;
   for (; count >= 64; count -= 64, b++) {
     for (int j = 0; j < 4; j++, out += 16) {
-      const float d = half_e4m3(b->d[j]);
+      const float d = ck_float_from_half_e4m3(b->d[j]);
       for (int i = 0; i < 8; i++) {
         out[i] = d * (float)ck_fp4_values[b->qs[8 * j + i] & 15];
         out[i + 8] = d * (float)ck_fp4_values[b->qs[8 * j + i] >> 4];
@@ -57,16 +49,10 @@ void ck_decode_NVFP4(const uint8_t *blocks, size_t count, float *out) {
   }
 }
 
-/* Digit `place` (0: most significant) of a byte that holds a base-3 fraction of 256, less 1. */
-static int ternary_digit(uint8_t packed, int place) {
-  static const uint8_t powers[5] = {1, 3, 9, 27, 81};
-  return ((uint8_t)(packed * powers[place]) * 3 >> 8) - 1;
-}
-
 /* `bytes` bytes of `digits` digits: the first digits of all bytes, then the second ones. */
 static float *put_ternary(float *out, const uint8_t *packed, int bytes, int digits, float d) {
   for (int place = 0; place < digits; place++, out += bytes) {
-    for (int i = 0; i < bytes; i++) out[i] = d * (float)ternary_digit(packed[i], place);
+    for (int i = 0; i < bytes; i++) out[i] = d * (float)ck_ternary_digit(packed[i], place);
   }
   return out;
 }

@@ -1,4 +1,6 @@
 #include "../internal/decode.h"
+#include "../internal/activations.h"
+#include "../internal/levels.h"
 
 #define BLOCK(NAME, ELEMENTS) [CK_##NAME] = {ELEMENTS, sizeof(ck_block_##NAME), ck_decode_##NAME}
 #define PLAIN(NAME, BYTES) [CK_##NAME] = {1, BYTES, ck_decode_##NAME}
@@ -32,3 +34,11 @@ size_t ck_block_bytes(uint32_t type) {
 void ck_dequantize_row(uint32_t type, const void *row, size_t columns, float *out) {
   ck_find_type(type)->decode(row, columns, out);
 }
+
+bool ck_takes_quantized(uint32_t type) {
+#define IS_LEVEL_TYPE(NAME, GROUP, MINIMA) || type == CK_##NAME
+  return false CK_EACH_LEVEL_TYPE(IS_LEVEL_TYPE);
+#undef IS_LEVEL_TYPE
+}
+
+size_t ck_quantized_bytes(size_t columns) { return ck_activations_bytes(columns); }

@@ -1,6 +1,7 @@
 /* Operations on float vectors. An element's result does not depend on where in the vector it lies:
  * a tail of fewer than eight elements takes the same instructions with the other lanes idle. */
 #include "avx2_vector.h"
+#include "avx512.h"
 
 #if defined(__x86_64__)
 
@@ -92,19 +93,20 @@ CK_AVX2 static void softmax(float *x, size_t count) {
 }
 
 /* What the compiler's baseline code does at memory speed is taken from the scalar kernels. */
-static const ck_kernels kernels = {
-    .multiply = ck_avx2_multiply,
-    .dot = dot,
-    .add_scaled = add_scaled,
-    .add = ck_scalar_add,
-    .rms_norm = rms_norm,
-    .l2_normalize = l2_normalize,
-    .silu_multiply = silu_multiply,
-    .sigmoid_multiply = sigmoid_multiply,
-    .softmax = softmax,
-    .rotate_pairs = ck_scalar_rotate_pairs,
-    .convolve_silu = ck_avx2_convolve_silu,
-    .delta_step = ck_avx2_delta_step,
+#define VECTOR_KERNELS                                                                         \
+  .multiply = ck_avx2_multiply, .dot = dot, .add_scaled = add_scaled, .add = ck_scalar_add,    \
+  .rms_norm = rms_norm, .l2_normalize = l2_normalize, .silu_multiply = silu_multiply,          \
+  .sigmoid_multiply = sigmoid_multiply, .softmax = softmax,                                    \
+  .rotate_pairs = ck_scalar_rotate_pairs, .convolve_silu = ck_avx2_convolve_silu,              \
+  .delta_step = ck_avx2_delta_step
+
+static const ck_kernels kernels = {VECTOR_KERNELS};
+
+/* Wider vectors pay in products of quantised weights; the rest waits for memory. */
+static const ck_kernels wide_kernels = {
+    VECTOR_KERNELS,
+    .quantize = ck_avx512_quantize,
+    .multiply_quantized = ck_avx512_multiply_quantized,
 };
 
 const ck_kernels *ck_avx2_kernels(void) {
@@ -115,8 +117,18 @@ const ck_kernels *ck_avx2_kernels(void) {
              : NULL;
 }
 
+const ck_kernels *ck_avx512_kernels(void) {
+  return ck_avx2_kernels() && __builtin_cpu_supports("avx512f") &&
+                 __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") &&
+                 __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bitalg")
+             ? &wide_kernels
+             : NULL;
+}
+
 #else
 
 const ck_kernels *ck_avx2_kernels(void) { return NULL; }
+const ck_kernels *ck_avx512_kernels(void) { return NULL; }
 
 #endif

@@ -1,0 +1,37 @@
+/* What the AVX-512 kernels share. Every function here is inlined into one that has the target
+ * attribute, so no file needs a flag and the binary runs on any x86-64. */
+#ifndef CK_AVX512_H
+#define CK_AVX512_H
+
+#include "../internal/activations.h"
+#include "../internal/levels.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+/* Ice Lake and later, Zen 4 and later. VNNI multiplies bytes, VBMI looks tables up and pulls bit
+ * fields out, BITALG counts the bits of sign indices. */
+#define CK_AVX512_FEATURES \
+  "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,avx512bitalg"
+#define CK_AVX512 __attribute__((target(CK_AVX512_FEATURES)))
+#define CK_AVX512_INLINE static inline __attribute__((always_inline, target(CK_AVX512_FEATURES)))
+
+/* Rows that are multiplied side by side: one in each 32-bit lane. */
+enum { CK_ROWS = 16 };
+
+void ck_avx512_quantize(const float *x, size_t x_stride, size_t columns, size_t rows,
+                                  void *out);
+void ck_avx512_multiply_quantized(ck_matrix w, const void *x, size_t tokens, float *out,
+                                            size_t out_stride);
+
+/* Types with a decoder of their own; the others use the portable one. */
+#define CK_EACH_AVX512_TYPE(X) \
+  X(Q4_0) X(Q8_0) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ3_XXS) X(IQ4_NL) X(IQ4_XS) X(MXFP4)
+
+#define CK_DECLARE_AVX512_LEVELS(NAME) ck_levels ck_avx512_levels_##NAME;
+CK_EACH_AVX512_TYPE(CK_DECLARE_AVX512_LEVELS)
+#undef CK_DECLARE_AVX512_LEVELS
+
+#endif
+#endif
