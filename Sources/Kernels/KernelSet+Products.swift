@@ -16,8 +16,8 @@ extension KernelSet {
     table.pointee.quantize != nil && columns.isMultiple(of: 32) && ck_takes_quantized(type.id)
   }
 
-  /// Quantises activations to 8 bits with a scale for 32 neighbours, once for all the products that
-  /// they enter.
+  /// Quantises activations to 16 bits, whose upper half is the 8-bit form, with a scale for 32
+  /// neighbours, once for all the products that they enter.
   ///
   /// Does nothing where ``quantizedByteCount(columns:)`` is 0 or `columns` is not a multiple of 32.
   /// - Parameters:
@@ -87,7 +87,7 @@ extension KernelSet {
     if let quantized = x.quantized, let multiply = table.pointee.multiply_quantized,
       takesQuantized(w.type, columns: w.columns)
     {
-      multiply(matrix, quantized, tokens, out, outStride)
+      multiply(matrix, quantized, x.rows, tokens, x.precision == .bits16, out, outStride)
     } else {
       table.pointee.multiply(matrix, x.values, x.stride, tokens, out, outStride)
     }

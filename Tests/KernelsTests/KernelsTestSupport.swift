@@ -24,26 +24,32 @@ func columnCounts(_ type: TensorType) -> [Int] {
 
 extension KernelSet {
   /// `multiply` with arrays, tightly packed: `[tokens, rows]`; with quantised activations where the
-  /// set takes them and `isQuantized` says so.
+  /// set takes them and `precision` is given.
   func product(
-    _ w: MatrixView, _ x: [Float], tokens: Int, pool: ComputePool? = nil, isQuantized: Bool = false
+    _ w: MatrixView, _ x: [Float], tokens: Int, pool: ComputePool? = nil,
+    precision: Activations.Precision? = nil, list: [Int32]? = nil
   ) -> [Float] {
+    let inputs = tokens
+    let tokens = list?.count ?? inputs
     var out = [Float](repeating: .nan, count: tokens * w.rows)
-    let bytes = isQuantized ? tokens * quantizedByteCount(columns: w.columns) : 0
+    let bytes = precision != nil ? inputs * quantizedByteCount(columns: w.columns) : 0
     let quantized = GuardedMemory(count: max(bytes, 64))
     out.withUnsafeMutableBufferPointer { out in
       x.withUnsafeBufferPointer { x in
         guard let out = out.baseAddress, let x = x.baseAddress else { return }
         if bytes > 0 {
           quantize(
-            x, stride: w.columns, columns: w.columns, tokens: tokens, into: quantized.start)
+            x, stride: w.columns, columns: w.columns, tokens: inputs, into: quantized.start)
         }
-        let input = Activations(
-          x, stride: w.columns, quantized: bytes > 0 ? UnsafeRawPointer(quantized.start) : nil)
-        if let pool {
-          multiply(w, input, tokens: tokens, into: out, outStride: w.rows, pool: pool)
-        } else {
-          multiply(w, input, tokens: tokens, into: out, outStride: w.rows)
+        (list ?? []).withUnsafeBufferPointer { list in
+          let input = Activations(
+            x, stride: w.columns, quantized: bytes > 0 ? UnsafeRawPointer(quantized.start) : nil,
+            rows: list.isEmpty ? nil : list.baseAddress, precision: precision ?? .bits8)
+          if let pool {
+            multiply(w, input, tokens: tokens, into: out, outStride: w.rows, pool: pool)
+          } else {
+            multiply(w, input, tokens: tokens, into: out, outStride: w.rows)
+          }
         }
       }
     }

@@ -11,15 +11,22 @@ private let quantizedTypes = supportedTypes.filter { type in
   quantizingSets.contains { KernelSet($0).takesQuantized(type, columns: type.blockSize) }
 }
 
-/// What quantisation makes of `x`: multiples of a 127th of the largest magnitude among 32 neighbours.
-private func quantized(_ x: ArraySlice<Float>) -> [Double] {
+private let choices = quantizingSets.flatMap { set in
+  [Activations.Precision.bits8, .bits16].map { (set, $0) }
+}
+
+/// What quantisation makes of `x`: steps of a 32512th of the largest magnitude among 32 neighbours,
+/// or of 256 such steps.
+private func quantized(_ x: ArraySlice<Float>, _ precision: Activations.Precision) -> [Double] {
   let x = Array(x)
   return stride(from: 0, to: x.count, by: 32).flatMap { start -> [Double] in
     let group = x[start..<start + 32]
     let largest = group.reduce(0) { max($0, abs($1)) }
-    guard largest >= 0x1p-110 else { return [Double](repeating: 0, count: 32) }
+    guard largest >= 0x1p-100 else { return [Double](repeating: 0, count: 32) }
     return group.map {
-      Double(($0 * (127 / largest)).rounded(.toNearestOrEven)) * Double(largest / 127)
+      let fine = ($0 * (32512 / largest)).rounded(.toNearestOrEven)
+      let steps = precision == .bits16 ? fine : ((fine + 128) / 256).rounded(.down) * 256
+      return Double(steps) * Double(largest / 32512)
     }
   }
 }
@@ -30,15 +37,15 @@ private func quantized(_ x: ArraySlice<Float>) -> [Double] {
     BlockStyle.allCases)
   func definition(type: TensorType, style: BlockStyle) {
     var random = Random(seed: 21)
-    for set in quantizingSets {
+    for (set, precision) in choices {
       for columns in columnCounts(type) + [8 * 256] {
         let w = Weights(type, rows: 19, columns: columns, style: style, using: &random)
         let x = random.floats(3 * columns)
-        let out = KernelSet(set).product(w.view, x, tokens: 3, isQuantized: true)
+        let out = KernelSet(set).product(w.view, x, tokens: 3, precision: precision)
         for r in 0..<19 {
           let row = KernelSet(.scalar).row(w.view, r)
           for t in 0..<3 {
-            let terms = zip(row, quantized(x[t * columns..<(t + 1) * columns])).map {
+            let terms = zip(row, quantized(x[t * columns..<(t + 1) * columns], precision)).map {
               Double($0) * $1
             }
             let sum = terms.reduce(0, +)
@@ -51,7 +58,7 @@ private func quantized(_ x: ArraySlice<Float>) -> [Double] {
             let hasMinima = ["Q2_K", "Q4_K", "Q5_K", "Q4_1", "Q5_1"].contains(type.name)
             let bound =
               steps * 0x1p-24 * magnitude + (hasMinima ? 0x1p-22 * slack : 0) + 0x1p-126
-            #expect(abs(Double(out[t * 19 + r]) - sum) <= bound, "\(set), \(columns) columns")
+            #expect(abs(Double(out[t * 19 + r]) - sum) <= bound, "\(set), \(precision), \(columns) columns")
           }
         }
       }
@@ -64,28 +71,33 @@ private func quantized(_ x: ArraySlice<Float>) -> [Double] {
     let (columns, rows, tokens) = (3 * type.blockSize, 53, 67)
     let w = Weights(type, rows: rows, columns: columns, padding: 3, using: &random)
     let x = random.floats(tokens * columns)
-    for set in quantizingSets {
+    for (set, precision) in choices {
       let kernels = KernelSet(set)
-      let all = kernels.product(w.view, x, tokens: tokens, isQuantized: true).map(\.bitPattern)
+      let all = kernels.product(w.view, x, tokens: tokens, precision: precision).map(\.bitPattern)
       for count in [1, 2, 3, 7, 8, 15, 64, 65] {
         for first in stride(from: 0, through: tokens - count, by: 13) {
           let part = kernels.product(
             w.view, Array(x[first * columns..<(first + count) * columns]), tokens: count,
-            isQuantized: true)
+            precision: precision)
           #expect(part.map(\.bitPattern) == Array(all[first * rows..<(first + count) * rows]))
         }
       }
       for range in [0..<1, 3..<20, 16..<32, 36..<53] {
-        let part = kernels.product(w.view.rows(range), x, tokens: tokens, isQuantized: true)
+        let part = kernels.product(w.view.rows(range), x, tokens: tokens, precision: precision)
         let expected = (0..<tokens).flatMap { t in range.map { all[t * rows + $0] } }
         #expect(part.map(\.bitPattern) == expected, "\(set), rows \(range)")
       }
       for threads in [2, 3] {
         let pool = ComputePool(threads: threads)
         let pooled = kernels.product(
-          w.view, x, tokens: tokens, pool: pool, isQuantized: true)
+          w.view, x, tokens: tokens, pool: pool, precision: precision)
         #expect(pooled.map(\.bitPattern) == all)
       }
+      let list: [Int32] = [66, 3, 3, 0, 12]
+      let listed = kernels.product(
+        w.view, x, tokens: tokens, precision: precision, list: list)
+      #expect(
+        listed.map(\.bitPattern) == list.flatMap { all[Int($0) * rows..<(Int($0) + 1) * rows] })
     }
   }
 
@@ -99,8 +111,8 @@ private func quantized(_ x: ArraySlice<Float>) -> [Double] {
       let view = MatrixView(type: type, rows: 17, columns: columns, base: bytes.start)
       let x = random.floats(2 * columns)
       for set in quantizingSets {
-        let guarded = KernelSet(set).product(view, x, tokens: 2, isQuantized: true)
-        let plain = KernelSet(set).product(w.view, x, tokens: 2, isQuantized: true)
+        let guarded = KernelSet(set).product(view, x, tokens: 2, precision: .bits16)
+        let plain = KernelSet(set).product(w.view, x, tokens: 2, precision: .bits16)
         #expect(guarded == plain)
       }
     }
@@ -114,16 +126,16 @@ private func quantized(_ x: ArraySlice<Float>) -> [Double] {
       for value in [Float.nan, .infinity, -.infinity] {
         var x = random.floats(64)
         x[40] = value
-        let out = KernelSet(set).product(w.view, x, tokens: 1, isQuantized: true)
+        let out = KernelSet(set).product(w.view, x, tokens: 1, precision: .bits16)
         #expect(out.allSatisfy { !$0.isFinite })
       }
       for value in [0, Float.leastNonzeroMagnitude, -0x1p-120] {
         let x = [Float](repeating: value, count: 64)
-        let out = KernelSet(set).product(w.view, x, tokens: 1, isQuantized: true)
+        let out = KernelSet(set).product(w.view, x, tokens: 1, precision: .bits16)
         #expect(out == [0, 0])
       }
       let x = [Float](repeating: 0x1p100, count: 64)
-      let out = KernelSet(set).product(w.view, x, tokens: 1, isQuantized: true)
+      let out = KernelSet(set).product(w.view, x, tokens: 1, precision: .bits16)
       #expect(out.allSatisfy { $0.isFinite })
     }
   }
@@ -137,7 +149,7 @@ private func quantized(_ x: ArraySlice<Float>) -> [Double] {
       let w = Weights(.f16, rows: 5, columns: 64, using: &random)
       let x = random.floats(2 * 64)
       #expect(
-        KernelSet(set).product(w.view, x, tokens: 2, isQuantized: true)
+        KernelSet(set).product(w.view, x, tokens: 2, precision: .bits16)
           == KernelSet(set).product(w.view, x, tokens: 2))
     }
   }

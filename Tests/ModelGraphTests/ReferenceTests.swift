@@ -7,11 +7,17 @@ import ModelGraph
 import TestSupport
 import Testing
 
+/// The instruction sets that compute with float activations, and so agree to float rounding. How far
+/// the others are from them is bounded by divergence, in the golden tests.
+private let floatSets = InstructionSet.available.filter {
+  KernelSet($0).quantizedByteCount(columns: 32) == 0
+}
+
 @Suite("Agreement with the reference")
 struct ReferenceTests {
   @Test(
     "every block computes what the reference computes, to a relative error of 1e-5",
-    arguments: InstructionSet.available)
+    arguments: floatSets)
   func blocks(_ instructionSet: InstructionSet) throws {
     let session = try Session(model: try Checkpoint.model { $0.instructionSet = instructionSet })
     var blocks: [String: [Float]] = [:]
@@ -35,7 +41,7 @@ struct ReferenceTests {
     }
   }
 
-  @Test("logits agree with the exact ones at all positions", arguments: InstructionSet.available)
+  @Test("logits agree with the exact ones at all positions", arguments: floatSets)
   func logits(_ instructionSet: InstructionSet) throws {
     let session = try Session(model: try Checkpoint.model { $0.instructionSet = instructionSet })
     let found = try session.allLogits(try Checkpoint.tokens())

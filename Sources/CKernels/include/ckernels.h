@@ -37,10 +37,11 @@ typedef struct ck_kernels {
    * ck_quantized_bytes(columns) bytes at `out`, which is aligned to 64. A row's bytes depend on that
    * row alone. What is not a number stays one. NULL: this table multiplies floats only. */
   void (*_Nullable quantize)(const float *x, size_t x_stride, size_t columns, size_t rows, void *out);
-  /* As `multiply`, with rows that `quantize` wrote, one after another. `w` is of a type that
+  /* As `multiply`, with rows that `quantize` wrote, one after another; token t is row `rows[t]`, or row
+   * t without `rows`. `is_wide`: 16 bits an activation, else 8. `w` is of a type that
    * ck_takes_quantized accepts. NULL where `quantize` is. */
-  void (*_Nullable multiply_quantized)(ck_matrix w, const void *x, size_t tokens, float *out,
-                                       size_t out_stride);
+  void (*_Nullable multiply_quantized)(ck_matrix w, const void *x, const int32_t *_Nullable rows,
+                                       size_t tokens, bool is_wide, float *out, size_t out_stride);
 
   /* sum of a[i] * b[i] */
   float (*dot)(const float *a, const float *b, size_t count);

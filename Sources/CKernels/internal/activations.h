@@ -5,33 +5,40 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A row of activations as `ck_kernels.quantize` writes it: a float scale for 32 neighbours,
- * x[i] = scale * value. Sums are there because weights go into the products as level + 128. */
+/* A row of activations as `ck_kernels.quantize` writes it. 32 neighbours share a scale:
+ *     x[i] = wide_scale * (256 * high[i] + low[i])     16 bits, |x| <= 127 * 256 steps
+ *     x[i] ~ narrow_scale * high[i]                    8 bits: `high` alone is the nearest
+ * Weights go into the products as level + 128; a bias, -128 times the sum of a group's values, takes
+ * that back. */
 typedef struct ck_activations {
-  const int8_t *values;      /* [columns] */
-  const float *scales;       /* [columns / 32] */
-  const int32_t *bias32;     /* [columns / 32]: -128 * sum of the values */
-  const int32_t *bias16;     /* [columns / 16] */
-  const float *sums32;       /* [columns / 32]: scale * sum of the values */
-  const float *sums16;       /* [columns / 16] */
+  int8_t *high;           /* [columns] */
+  int8_t *low;            /* [columns] */
+  float *narrow_scales;   /* [columns / 32] */
+  float *wide_scales;     /* [columns / 32] */
+  int32_t *narrow_bias32; /* [columns / 32] */
+  int32_t *wide_bias32;   /* [columns / 32] */
+  int32_t *narrow_bias16; /* [columns / 16] */
+  int32_t *wide_bias16;   /* [columns / 16] */
 } ck_activations;
 
 /* Finds the parts of the row at `row`; `columns` is a multiple of 32. */
-static inline ck_activations ck_activations_at(const void *row, size_t columns) {
+static inline ck_activations ck_activations_at(void *row, size_t columns) {
   const size_t groups = columns / 32;
   ck_activations a;
-  a.values = row;
-  a.scales = (const float *)(const void *)(a.values + columns);
-  a.bias32 = (const int32_t *)(const void *)(a.scales + groups);
-  a.bias16 = a.bias32 + groups;
-  a.sums32 = (const float *)(const void *)(a.bias16 + 2 * groups);
-  a.sums16 = a.sums32 + groups;
+  a.high = row;
+  a.low = a.high + columns;
+  a.narrow_scales = (float *)(void *)(a.low + columns);
+  a.wide_scales = a.narrow_scales + groups;
+  a.narrow_bias32 = (int32_t *)(void *)(a.wide_scales + groups);
+  a.wide_bias32 = a.narrow_bias32 + groups;
+  a.narrow_bias16 = a.wide_bias32 + groups;
+  a.wide_bias16 = a.narrow_bias16 + 2 * groups;
   return a;
 }
 
 /* Bytes of such a row, a multiple of 64. */
 static inline size_t ck_activations_bytes(size_t columns) {
-  return (columns + columns / 32 * 28 + 63) / 64 * 64;
+  return (2 * columns + columns / 32 * 32 + 63) / 64 * 64;
 }
 
 #endif

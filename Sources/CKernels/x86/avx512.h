@@ -22,8 +22,8 @@ enum { CK_ROWS = 16 };
 
 void ck_avx512_quantize(const float *x, size_t x_stride, size_t columns, size_t rows,
                                   void *out);
-void ck_avx512_multiply_quantized(ck_matrix w, const void *x, size_t tokens, float *out,
-                                            size_t out_stride);
+void ck_avx512_multiply_quantized(ck_matrix w, const void *x, const int32_t *rows, size_t tokens,
+                                  bool is_wide, float *out, size_t out_stride);
 
 /* Types with a decoder of their own; the others use the portable one. */
 #define CK_EACH_AVX512_TYPE(X) \

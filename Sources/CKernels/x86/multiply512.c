@@ -93,83 +93,109 @@ CK_AVX512_INLINE __m512i four(const int8_t *values) {
   return _mm512_set1_epi32((int)ck_load_u32(values));
 }
 
-/* Adds what one tile gives for `tokens` (a constant) tokens from `first` on. `group` is a constant. */
-CK_AVX512_INLINE void multiply_tile(scratch *s, const ck_activations *x, size_t first,
-                                    const int tokens, size_t column, size_t count,
-                                    const size_t group, const bool has_minima) {
+/* What one product needs to know of a token: the values that it uses, and their scales. */
+typedef struct {
+  const int8_t *high, *low;
+  const float *scales;
+  const int32_t *bias;
+} token;
+
+/* Adds what one tile gives for `tokens` tokens from `first` on. All after `count` are constants: weights
+ * that share a scale, whether there are minima, and whether activations have 16 bits. */
+CK_AVX512_INLINE void multiply_tile(scratch *s, const token *x, size_t first, size_t column,
+                                    size_t count, const int tokens, const size_t group,
+                                    const bool has_minima, const bool is_wide) {
+  const token *own = x + first;
   __m512 sums[8];
   for (int t = 0; t < tokens; t++) sums[t] = _mm512_load_ps(s->sums[first + (size_t)t]);
   for (size_t g = 0; g < count / group; g++) {
-    const size_t at = column / group + g;
-    __m512i whole[8];
+    const size_t at = column + g * group;
+    __m512i whole[8], upper[8];
     for (int t = 0; t < tokens; t++) {
-      const ck_activations *a = &x[first + (size_t)t];
-      whole[t] = _mm512_set1_epi32(group == 32 ? a->bias32[at] : a->bias16[at]);
+      whole[t] = _mm512_set1_epi32(own[t].bias[at / group]);
+      upper[t] = _mm512_setzero_si512();
     }
     for (size_t i = 0; i < group / 4; i++) {
       const __m512i w = _mm512_load_si512(s->tile[g * (group / 4) + i]);
       for (int t = 0; t < tokens; t++) {
-        const int8_t *values = x[first + (size_t)t].values + column + g * group + 4 * i;
-        whole[t] = _mm512_dpbusd_epi32(whole[t], w, four(values));
+        if (is_wide) {
+          upper[t] = _mm512_dpbusd_epi32(upper[t], w, four(own[t].high + at + 4 * i));
+          whole[t] = _mm512_dpbusd_epi32(whole[t], w, four(own[t].low + at + 4 * i));
+        } else {
+          whole[t] = _mm512_dpbusd_epi32(whole[t], w, four(own[t].high + at + 4 * i));
+        }
       }
     }
     const __m512 scale = _mm512_load_ps(s->scales[g]);
     for (int t = 0; t < tokens; t++) {
-      const ck_activations *a = &x[first + (size_t)t];
-      const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(a->scales[(column + g * group) / 32]));
-      sums[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole[t]), both, sums[t]);
+      if (is_wide) whole[t] = _mm512_add_epi32(whole[t], _mm512_slli_epi32(upper[t], 8));
+      const __m512 step = _mm512_set1_ps(own[t].scales[at / 32]);
+      sums[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole[t]), _mm512_mul_ps(scale, step), sums[t]);
       if (has_minima) {
-        const float sum = group == 32 ? a->sums32[at] : a->sums16[at];
-        sums[t] = _mm512_fnmadd_ps(_mm512_load_ps(s->minima[g]), _mm512_set1_ps(sum), sums[t]);
+        /* The bias is -128 times the sum of the activations. */
+        const __m512 sum = _mm512_set1_ps(own[t].scales[at / 32] * 0x1p-7f *
+                                          (float)own[t].bias[at / group]);
+        sums[t] = _mm512_fmadd_ps(_mm512_load_ps(s->minima[g]), sum, sums[t]);
       }
     }
   }
   for (int t = 0; t < tokens; t++) _mm512_store_ps(s->sums[first + (size_t)t], sums[t]);
 }
 
-CK_AVX512_INLINE void multiply_tokens(scratch *s, const ck_activations *x, size_t tokens,
-                                      size_t column, size_t count, const size_t group,
-                                      const bool has_minima) {
-  size_t t = 0;
-  for (; t + 8 <= tokens; t += 8) multiply_tile(s, x, t, 8, column, count, group, has_minima);
-  if (t + 4 <= tokens) {
-    multiply_tile(s, x, t, 4, column, count, group, has_minima);
-    t += 4;
+/* 16-bit activations keep two chains a token: four tokens fill the registers that eight do else. */
+#define MULTIPLY(NAME, GROUP, MINIMA, WIDE)                                                      \
+  CK_AVX512 static void NAME(scratch *s, const token *x, size_t tokens, size_t column,           \
+                             size_t count) {                                                     \
+    size_t t = 0;                                                                                \
+    if (!(WIDE)) {                                                                               \
+      for (; t + 8 <= tokens; t += 8) {                                                          \
+        multiply_tile(s, x, t, column, count, 8, GROUP, MINIMA, WIDE);                           \
+      }                                                                                          \
+    }                                                                                            \
+    for (; t + 4 <= tokens; t += 4) multiply_tile(s, x, t, column, count, 4, GROUP, MINIMA, WIDE); \
+    if (t + 2 <= tokens) {                                                                       \
+      multiply_tile(s, x, t, column, count, 2, GROUP, MINIMA, WIDE);                             \
+      t += 2;                                                                                    \
+    }                                                                                            \
+    if (t < tokens) multiply_tile(s, x, t, column, count, 1, GROUP, MINIMA, WIDE);               \
   }
-  if (t + 2 <= tokens) {
-    multiply_tile(s, x, t, 2, column, count, group, has_minima);
-    t += 2;
-  }
-  if (t < tokens) multiply_tile(s, x, t, 1, column, count, group, has_minima);
+
+MULTIPLY(narrow_32, 32, false, false)
+MULTIPLY(narrow_32_minima, 32, true, false)
+MULTIPLY(narrow_16, 16, false, false)
+MULTIPLY(narrow_16_minima, 16, true, false)
+MULTIPLY(wide_32, 32, false, true)
+MULTIPLY(wide_32_minima, 32, true, true)
+MULTIPLY(wide_16, 16, false, true)
+MULTIPLY(wide_16_minima, 16, true, true)
+
+typedef void multiply_function(scratch *, const token *, size_t, size_t, size_t);
+
+/* By width of the activations, weights that share a scale, and whether there are minima. */
+static multiply_function *const functions[2][2][2] = {
+    {{narrow_16, narrow_16_minima}, {narrow_32, narrow_32_minima}},
+    {{wide_16, wide_16_minima}, {wide_32, wide_32_minima}},
+};
+
+static token token_at(const void *row, size_t columns, size_t group, bool is_wide) {
+  const ck_activations a = ck_activations_at((void *)(uintptr_t)row, columns);
+  return (token){
+      .high = a.high,
+      .low = a.low,
+      .scales = is_wide ? a.wide_scales : a.narrow_scales,
+      .bias = group == 32 ? (is_wide ? a.wide_bias32 : a.narrow_bias32)
+                          : (is_wide ? a.wide_bias16 : a.narrow_bias16),
+  };
 }
 
-/* One function for each shape of the inner loop. */
-CK_AVX512 static void multiply_32(scratch *s, const ck_activations *x, size_t tokens, size_t column,
-                                  size_t count) {
-  multiply_tokens(s, x, tokens, column, count, 32, false);
-}
-CK_AVX512 static void multiply_32_minima(scratch *s, const ck_activations *x, size_t tokens,
-                                         size_t column, size_t count) {
-  multiply_tokens(s, x, tokens, column, count, 32, true);
-}
-CK_AVX512 static void multiply_16(scratch *s, const ck_activations *x, size_t tokens, size_t column,
-                                  size_t count) {
-  multiply_tokens(s, x, tokens, column, count, 16, false);
-}
-CK_AVX512 static void multiply_16_minima(scratch *s, const ck_activations *x, size_t tokens,
-                                         size_t column, size_t count) {
-  multiply_tokens(s, x, tokens, column, count, 16, true);
-}
-
-CK_AVX512 void ck_avx512_multiply_quantized(ck_matrix w, const void *x, size_t tokens, float *out,
+CK_AVX512 void ck_avx512_multiply_quantized(ck_matrix w, const void *x, const int32_t *list,
+                                            size_t tokens, bool is_wide, float *out,
                                             size_t out_stride) {
   const ck_type *blocks = ck_find_type(w.type);
   const ck_level_type *type = &portable[w.type];
   ck_levels *decode = own[w.type] ? own[w.type] : type->decode;
-  void (*multiply)(scratch *, const ck_activations *, size_t, size_t, size_t) =
-      type->group == 32 ? (type->has_minima ? multiply_32_minima : multiply_32)
-                        : (type->has_minima ? multiply_16_minima : multiply_16);
-  const size_t row_bytes = ck_activations_bytes(w.columns);
+  multiply_function *multiply = functions[is_wide][type->group == 32][type->has_minima];
+  const size_t token_bytes = ck_activations_bytes(w.columns);
   scratch s;
   for (size_t row = 0; row < w.rows; row += CK_ROWS) {
     const size_t height = w.rows - row < CK_ROWS ? w.rows - row : CK_ROWS;
@@ -181,9 +207,10 @@ CK_AVX512 void ck_avx512_multiply_quantized(ck_matrix w, const void *x, size_t t
     }
     for (size_t done = 0; done < tokens; done += TOKEN_GROUP) {
       const size_t group = tokens - done < TOKEN_GROUP ? tokens - done : TOKEN_GROUP;
-      ck_activations activations[TOKEN_GROUP];
+      token here[TOKEN_GROUP];
       for (size_t t = 0; t < group; t++) {
-        activations[t] = ck_activations_at((const uint8_t *)x + (done + t) * row_bytes, w.columns);
+        const size_t index = list ? (size_t)list[done + t] : done + t;
+        here[t] = token_at((const uint8_t *)x + index * token_bytes, w.columns, type->group, is_wide);
         _mm512_store_ps(s.sums[t], _mm512_setzero_ps());
       }
       for (size_t column = 0; column < w.columns; column += CK_TILE_COLUMNS) {
@@ -191,7 +218,7 @@ CK_AVX512 void ck_avx512_multiply_quantized(ck_matrix w, const void *x, size_t t
         const size_t count = left < CK_TILE_COLUMNS ? left : CK_TILE_COLUMNS;
         load_tile(&s, decode, type, rows, ck_bytes_of(blocks, column), ck_bytes_of(blocks, count),
                   count);
-        multiply(&s, activations, group, column, count);
+        multiply(&s, here, group, column, count);
       }
       for (size_t t = 0; t < group; t++) {
         _mm512_mask_storeu_ps(out + (done + t) * out_stride + row, is_row,
