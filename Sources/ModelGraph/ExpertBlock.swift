@@ -175,7 +175,8 @@ struct ExpertBlock {
         let target = (isFirst ? out : scratch.partial) + range.lowerBound
         kernels.multiply(
           slice(index).down.rows(range),
-          Activations(scratch.expertGate + index * block, stride: rows), tokens: tokens, into: target, outStride: hidden)
+          Activations(scratch.expertGate + index * block, stride: rows), tokens: tokens,
+          into: target, outStride: hidden)
         guard !isFirst else { continue }
         for token in 0..<tokens {
           kernels.add(

@@ -152,7 +152,8 @@ struct FullAttention: TokenMixer {
     kernels.addScaled(out, scale, query, count: heads.count * size)
     kernels.multiply(
       cache.keyMatrix(layer: cacheLayer, head: keyHead, positions: positions),
-      Activations(out, stride: size), tokens: heads.count, into: scores, outStride: cache.contextLength)
+      Activations(out, stride: size), tokens: heads.count, into: scores,
+      outStride: cache.contextLength)
     memset(out, 0, heads.count * size * 4)
     let values = cache.values(layer: cacheLayer, head: keyHead)
     for index in 0..<heads.count {

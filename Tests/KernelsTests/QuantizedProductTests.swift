@@ -58,7 +58,9 @@ private func quantized(_ x: ArraySlice<Float>, _ precision: Activations.Precisio
             let hasMinima = ["Q2_K", "Q4_K", "Q5_K", "Q4_1", "Q5_1"].contains(type.name)
             let bound =
               steps * 0x1p-24 * magnitude + (hasMinima ? 0x1p-22 * slack : 0) + 0x1p-126
-            #expect(abs(Double(out[t * 19 + r]) - sum) <= bound, "\(set), \(precision), \(columns) columns")
+            #expect(
+              abs(Double(out[t * 19 + r]) - sum) <= bound,
+              "\(set), \(precision), \(columns) columns")
           }
         }
       }
