@@ -1,93 +1,13 @@
-/* The AVX-512 matrix product of quantised weights with quantised activations. */
-#include "avx512.h"
+/* The AVX-512 matrix product of quantised weights with quantised activations; tile512.h says how rows
+ * and tokens meet. */
+#include "tile512.h"
 
 #if defined(__x86_64__)
-
-/* Sixteen rows meet all tokens of a group in tiles of 256 columns. A tile is decoded row by row
- * (4 KiB), and turned round so that lane r of a vector holds four neighbouring levels of row r. One
- * byte product then serves sixteen rows, the four activations are the same for all of them, and a
- * group's scale meets its sum once for sixteen rows. A lane's sums are those of its row: first whole
- * numbers within a group, then float32 sums group by group in the order of the columns, whatever
- * number of rows and tokens is under way. */
-enum { TOKEN_GROUP = 64 };
 
 #define TYPE(NAME, GROUP, MINIMA) [CK_##NAME] = {ck_levels_##NAME, GROUP, MINIMA},
 static const ck_level_type portable[CK_TYPES] = {CK_EACH_LEVEL_TYPE(TYPE)};
 #define OWN(NAME) [CK_##NAME] = ck_avx512_levels_##NAME,
 static ck_levels *const own[CK_TYPES] = {CK_EACH_AVX512_TYPE(OWN)};
-
-typedef struct {
-  _Alignas(64) int8_t levels[CK_ROWS][CK_TILE_COLUMNS];
-  _Alignas(64) float row_scales[CK_ROWS][CK_MOST_GROUPS];
-  _Alignas(64) float row_minima[CK_ROWS][CK_MOST_GROUPS];
-  /* Turned round: [columns / 4][row][4], 128 added. */
-  _Alignas(64) uint8_t tile[CK_TILE_COLUMNS / 4][CK_ROWS][4];
-  _Alignas(64) float scales[CK_MOST_GROUPS][CK_ROWS];
-  _Alignas(64) float minima[CK_MOST_GROUPS][CK_ROWS];
-  _Alignas(64) float sums[TOKEN_GROUP][CK_ROWS];
-} scratch;
-
-/* Sixteen rows of sixteen 32-bit elements, rows and columns exchanged. */
-CK_AVX512_INLINE void transpose16(__m512i v[16]) {
-  __m512i w[16];
-  for (int i = 0; i < 16; i += 2) {
-    w[i] = _mm512_unpacklo_epi32(v[i], v[i + 1]);
-    w[i + 1] = _mm512_unpackhi_epi32(v[i], v[i + 1]);
-  }
-  for (int i = 0; i < 16; i += 4) {
-    v[i] = _mm512_unpacklo_epi64(w[i], w[i + 2]);
-    v[i + 1] = _mm512_unpackhi_epi64(w[i], w[i + 2]);
-    v[i + 2] = _mm512_unpacklo_epi64(w[i + 1], w[i + 3]);
-    v[i + 3] = _mm512_unpackhi_epi64(w[i + 1], w[i + 3]);
-  }
-  /* v[4 * j + k], lane l: column 4 * l + k of rows 4 * j ..< 4 * j + 4. */
-  for (int k = 0; k < 4; k++) {
-    w[k] = _mm512_shuffle_i32x4(v[k], v[4 + k], 0x88);
-    w[4 + k] = _mm512_shuffle_i32x4(v[8 + k], v[12 + k], 0x88);
-    w[8 + k] = _mm512_shuffle_i32x4(v[k], v[4 + k], 0xdd);
-    w[12 + k] = _mm512_shuffle_i32x4(v[8 + k], v[12 + k], 0xdd);
-  }
-  for (int k = 0; k < 4; k++) {
-    v[k] = _mm512_shuffle_i32x4(w[k], w[4 + k], 0x88);
-    v[8 + k] = _mm512_shuffle_i32x4(w[k], w[4 + k], 0xdd);
-    v[4 + k] = _mm512_shuffle_i32x4(w[8 + k], w[12 + k], 0x88);
-    v[12 + k] = _mm512_shuffle_i32x4(w[8 + k], w[12 + k], 0xdd);
-  }
-}
-
-CK_AVX512_INLINE void turn_floats(float (*to)[CK_ROWS], float (*from)[CK_MOST_GROUPS],
-                                  size_t groups) {
-  __m512i v[16];
-  for (int r = 0; r < CK_ROWS; r++) v[r] = _mm512_load_si512(from[r]);
-  transpose16(v);
-  for (size_t g = 0; g < groups; g++) _mm512_store_si512(to[g], v[g]);
-}
-
-/* Decodes and turns `count` columns of sixteen rows. */
-CK_AVX512_INLINE void load_tile(scratch *s, ck_levels *decode, const ck_level_type *type,
-                                const uint8_t *const rows[CK_ROWS], size_t offset, size_t bytes,
-                                size_t count) {
-  for (int r = 0; r < CK_ROWS; r++) {
-    const uint8_t *at = rows[r] + offset;
-    /* Sixteen streams are more than the hardware follows; two tiles ahead hides the memory. */
-    for (size_t line = 0; line < bytes; line += 64) {
-      _mm_prefetch((const char *)at + 2 * bytes + line, _MM_HINT_T0);
-    }
-    decode(at, count, s->levels[r], s->row_scales[r], s->row_minima[r]);
-  }
-  const __m512i offset128 = _mm512_set1_epi8((char)0x80);
-  for (size_t c = 0; c < count; c += 64) {
-    __m512i v[16];
-    for (int r = 0; r < CK_ROWS; r++) v[r] = _mm512_load_si512(s->levels[r] + c);
-    transpose16(v);
-    for (int i = 0; i < 16; i++) {
-      _mm512_store_si512(s->tile[c / 4 + (size_t)i], _mm512_xor_si512(v[i], offset128));
-    }
-  }
-  const size_t groups = count / type->group;
-  turn_floats(s->scales, s->row_scales, groups);
-  if (type->has_minima) turn_floats(s->minima, s->row_minima, groups);
-}
 
 CK_AVX512_INLINE __m512i four(const int8_t *values) {
   return _mm512_set1_epi32((int)ck_load_u32(values));
@@ -99,6 +19,17 @@ typedef struct {
   const float *scales;
   const int32_t *bias;
 } token;
+
+/* Adds what group `g` of the tile gives: `whole` times both scales, less the minimum's share. `bias` is
+ * -128 times the sum of the activations. */
+CK_AVX512_INLINE __m512 add_group(const scratch *s, __m512 sums, size_t g, __m512i whole, float step,
+                                  int32_t bias, const bool has_minima) {
+  const __m512 scale = _mm512_mul_ps(_mm512_load_ps(s->scales[g]), _mm512_set1_ps(step));
+  sums = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole), scale, sums);
+  if (!has_minima) return sums;
+  const __m512 sum = _mm512_set1_ps(step * 0x1p-7f * (float)bias);
+  return _mm512_fmadd_ps(_mm512_load_ps(s->minima[g]), sum, sums);
+}
 
 /* Adds what one tile gives for `tokens` tokens from `first` on. All after `count` are constants: weights
  * that share a scale, whether there are minima, and whether activations have 16 bits. */
@@ -126,20 +57,77 @@ CK_AVX512_INLINE void multiply_tile(scratch *s, const token *x, size_t first, si
         }
       }
     }
-    const __m512 scale = _mm512_load_ps(s->scales[g]);
     for (int t = 0; t < tokens; t++) {
       if (is_wide) whole[t] = _mm512_add_epi32(whole[t], _mm512_slli_epi32(upper[t], 8));
-      const __m512 step = _mm512_set1_ps(own[t].scales[at / 32]);
-      sums[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole[t]), _mm512_mul_ps(scale, step), sums[t]);
-      if (has_minima) {
-        /* The bias is -128 times the sum of the activations. */
-        const __m512 sum = _mm512_set1_ps(own[t].scales[at / 32] * 0x1p-7f *
-                                          (float)own[t].bias[at / group]);
-        sums[t] = _mm512_fmadd_ps(_mm512_load_ps(s->minima[g]), sum, sums[t]);
-      }
+      sums[t] = add_group(s, sums[t], g, whole[t], own[t].scales[at / 32], own[t].bias[at / group],
+                          has_minima);
     }
   }
   for (int t = 0; t < tokens; t++) _mm512_store_ps(s->sums[first + (size_t)t], sums[t]);
+}
+
+/* The sums of each of the four 16-byte lanes of sixteen vectors: v[j] gets those of vectors
+ * 4 * j ..< 4 * j + 4, in each lane the four side by side. */
+CK_AVX512_INLINE void add_within_lanes(__m512i v[16]) {
+  __m512i w[8];
+  for (int i = 0; i < 8; i++) {
+    w[i] = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2 * i], v[2 * i + 1]),
+                            _mm512_unpackhi_epi32(v[2 * i], v[2 * i + 1]));
+  }
+  for (int i = 0; i < 4; i++) {
+    v[i] = _mm512_add_epi32(_mm512_unpacklo_epi64(w[2 * i], w[2 * i + 1]),
+                            _mm512_unpackhi_epi64(w[2 * i], w[2 * i + 1]));
+  }
+}
+
+/* One token needs no turned tile: each row meets 64 activations, and adding up within the sixteen
+ * products brings the rows side by side, for half the shuffles. The whole numbers are those of
+ * multiply_tile. */
+CK_AVX512_INLINE void multiply_one(scratch *s, const token *x, size_t column, size_t count,
+                                   const size_t group, const bool has_minima, const bool is_wide) {
+  const __m512i offset = _mm512_set1_epi8((char)0x80);
+  __m512 sums = _mm512_load_ps(s->sums[0]);
+  for (size_t c = 0; c < count; c += 64) {
+    const size_t at = column + c;
+    const __mmask64 is_there = count - c >= 64 ? ~0ull : 0xffffffffull;
+    const __m512i high = _mm512_maskz_loadu_epi8(is_there, x->high + at);
+    const __m512i low =
+        is_wide ? _mm512_maskz_loadu_epi8(is_there, x->low + at) : _mm512_setzero_si512();
+    __m512i v[16];
+    for (int r = 0; r < CK_ROWS; r++) {
+      const __m512i w = _mm512_xor_si512(_mm512_load_si512(s->levels[r] + c), offset);
+      v[r] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, high);
+      if (is_wide) v[r] = _mm512_dpbusd_epi32(_mm512_slli_epi32(v[r], 8), w, low);
+    }
+    add_within_lanes(v);
+    /* v[j]: rows 4 * j ..< 4 * j + 4 of the 16 columns of each lane. */
+    __m512i whole[4];
+    for (int i = 0; i < 4; i += 2) {
+      whole[i] = _mm512_shuffle_i32x4(v[i], v[i + 1], 0x88);
+      whole[i + 1] = _mm512_shuffle_i32x4(v[i], v[i + 1], 0xdd);
+    }
+    __m512i parts[4];
+    if (group == 32) {
+      const __m512i head = _mm512_add_epi32(whole[0], whole[1]);
+      const __m512i tail = _mm512_add_epi32(whole[2], whole[3]);
+      parts[0] = _mm512_shuffle_i32x4(head, tail, 0x88);
+      parts[1] = _mm512_shuffle_i32x4(head, tail, 0xdd);
+    } else {
+      parts[0] = _mm512_shuffle_i32x4(whole[0], whole[2], 0x88);
+      parts[1] = _mm512_shuffle_i32x4(whole[1], whole[3], 0x88);
+      parts[2] = _mm512_shuffle_i32x4(whole[0], whole[2], 0xdd);
+      parts[3] = _mm512_shuffle_i32x4(whole[1], whole[3], 0xdd);
+    }
+    const size_t groups = (count - c < 64 ? count - c : 64) / group;
+    for (size_t g = 0; g < groups; g++) {
+      const size_t number = c / group + g;
+      const __m512i bias = _mm512_set1_epi32(x->bias[at / group + g]);
+      const float step = x->scales[(at + g * group) / 32];
+      sums = add_group(s, sums, number, _mm512_add_epi32(parts[g], bias), step,
+                       x->bias[at / group + g], has_minima);
+    }
+  }
+  _mm512_store_ps(s->sums[0], sums);
 }
 
 /* 16-bit activations keep two chains a token: four tokens fill the registers that eight do else. */
@@ -147,6 +135,11 @@ CK_AVX512_INLINE void multiply_tile(scratch *s, const token *x, size_t first, si
   CK_AVX512 static void NAME(scratch *s, const token *x, size_t tokens, size_t column,           \
                              size_t count) {                                                     \
     size_t t = 0;                                                                                \
+    if (tokens == 1) {                                                                           \
+      multiply_one(s, x, column, count, GROUP, MINIMA, WIDE);                                    \
+      return;                                                                                    \
+    }                                                                                            \
+    turn_levels(s, count);                                                                       \
     if (!(WIDE)) {                                                                               \
       for (; t + 8 <= tokens; t += 8) {                                                          \
         multiply_tile(s, x, t, column, count, 8, GROUP, MINIMA, WIDE);                           \
@@ -216,7 +209,7 @@ CK_AVX512 void ck_avx512_multiply_quantized(ck_matrix w, const void *x, const in
       for (size_t column = 0; column < w.columns; column += CK_TILE_COLUMNS) {
         const size_t left = w.columns - column;
         const size_t count = left < CK_TILE_COLUMNS ? left : CK_TILE_COLUMNS;
-        load_tile(&s, decode, type, rows, ck_bytes_of(blocks, column), ck_bytes_of(blocks, count),
+        load_rows(&s, decode, type, rows, ck_bytes_of(blocks, column), ck_bytes_of(blocks, count),
                   count);
         multiply(&s, here, group, column, count);
       }
