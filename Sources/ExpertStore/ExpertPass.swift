@@ -43,11 +43,12 @@ struct ExpertPass {
   /// Entries from `served` on that got a slot in their turn.
   private var ahead = 0
 
-  /// A pass that has not begun; `entries` has room for all of `experts` and outlives it.
+  /// A pass that has not begun; `entries` has as many places as `experts` and outlives it.
   init(
     core: StoreCore, layer: Int, experts: [Int32], order: Order,
     entries: UnsafeMutableBufferPointer<Entry>
   ) {
+    precondition(entries.count == experts.count)
     self.core = core
     self.layer = layer
     self.experts = experts

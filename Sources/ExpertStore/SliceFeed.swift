@@ -68,7 +68,8 @@ public final class SliceFeed: @unchecked Sendable {
     isServing = true
     defer { isServing = false }
     var start = ExpertPass(
-      core: core, layer: layer, experts: experts, order: .residentFirst, entries: entries)
+      core: core, layer: layer, experts: experts, order: .residentFirst,
+      entries: UnsafeMutableBufferPointer(rebasing: entries[..<experts.count]))
     core.table.withLock { table in
       (self.ownWork, ownTaken, firstOpen, underWay) = (ownWork, 0, 0, 0)
       failure = nil
