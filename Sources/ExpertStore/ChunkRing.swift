@@ -8,8 +8,8 @@
 /// soon as its expert is computed, and what was held before stays.
 struct ChunkRing {
   /// Experts that the chunk may hold without computing them, beside those that were there at its
-  /// start. 16 experts in quarters are 64 reads, as many as the deepest queue has in flight; half of
-  /// the slots where there are few, so that the experts that are there can be kept as well.
+  /// start. 16 experts in quarters are 64 reads, as many as the deepest queue has in flight; two thirds
+  /// of the slots where there are few, so that some experts that are there are kept as well.
   let depth: Int
   /// Experts found in a slot that are kept for the chunk from its start, the first ones. The others
   /// may have to make room before their turn comes.
@@ -26,7 +26,7 @@ struct ChunkRing {
   ///   - layerCount: Layers with experts.
   ///   - slotCount: Slots of the store.
   init(expertCount: Int, layerCount: Int, slotCount: Int) {
-    depth = min(Self.largestDepth, max(1, slotCount / 2))
+    depth = min(Self.largestDepth, max(1, slotCount * 2 / 3))
     keptHits = slotCount - depth
     isScan = expertCount * layerCount > slotCount
   }

@@ -102,7 +102,9 @@ public struct MemoryPlan: Sendable, Equatable {
     var batch = min(max(options.batch ?? ModelOptions.defaultBatch, 1), ModelOptions.largestBatch)
     if options.batch == nil {
       let enough = min(wanted, minimum + Self.readAheadSlots)
-      while batch > ModelOptions.smallestBatch, slots(beside: scratch(min(batch, context))) < enough {
+      while batch > ModelOptions.smallestBatch,
+        slots(beside: scratch(min(batch, context))) < enough
+      {
         batch /= 2
       }
     }
