@@ -1,9 +1,9 @@
 /// A cache without its data: what ``ExpertStore`` would hold, hit and evict if it were given the
 /// same passes by one user.
 ///
-/// Passes are served as the store serves them: resident experts are pinned and come first, the
-/// others claim slots in the order asked for, and every expert gives its slot back before the next
-/// one is served. Nothing is allocated once a pass of the largest size was served.
+/// Passes are served as the store serves them. For ``serve(_:firstKey:)`` resident experts are pinned
+/// and come first, the others claim slots in the order asked for, and every expert gives its slot
+/// back before the next one is served. ``serveChunk(_:firstKey:)`` keeps the order. Nothing is allocated once a pass of the largest size was served.
 package struct CacheDirectory: Sendable {
   private var policy: any EvictionPolicy
   /// By dense expert number: its slot, -1 when not resident.
@@ -13,6 +13,18 @@ package struct CacheDirectory: Sendable {
   /// Scratch: slots of the pass in serving order, and its missing experts.
   private var order: [Int32] = []
   private var missing: [Int32] = []
+  /// Scratch of a chunk: slot of every expert so far and -1 before, and how it got it.
+  private var claims: [Claim] = []
+  private let layerCount: Int
+  /// Slots that hold nothing.
+  private var emptyCount: Int
+
+  /// How an expert of a chunk got its slot.
+  private struct Claim {
+    var slot: Int32 = -1
+    var isAhead = false
+    var isRead = false
+  }
 
   /// An empty cache of `slotCount` slots; the other sizes are those of
   /// ``CachePolicy/makePolicy(slotCount:keyCount:layerCount:largestPass:)``.
@@ -23,8 +35,11 @@ package struct CacheDirectory: Sendable {
       slotCount: slotCount, keyCount: keyCount, layerCount: layerCount, largestPass: largestPass)
     slots = [Int32](repeating: -1, count: keyCount)
     keys = [Int32](repeating: -1, count: slotCount)
+    self.layerCount = layerCount
+    emptyCount = slotCount
     order.reserveCapacity(largestPass)
     missing.reserveCapacity(largestPass)
+    claims.reserveCapacity(largestPass)
   }
 
   /// The policy that decides at present.
@@ -63,11 +78,57 @@ package struct CacheDirectory: Sendable {
   /// Claims slots for missing experts as long as there are any.
   private mutating func acquireAhead(firstKey: Int, hits: Int) {
     while order.count - hits < missing.count, let slot = policy.popVictim() {
-      let key = Int32(firstKey) + missing[order.count - hits]
-      if keys[slot] >= 0 { slots[Int(keys[slot])] = -1 }
-      keys[slot] = key
-      slots[Int(key)] = Int32(slot)
+      fill(slot, key: Int32(firstKey) + missing[order.count - hits])
       order.append(Int32(slot))
     }
+  }
+
+  /// Serves a chunk of a prompt over distinct `experts`, as ``ChunkRing`` says.
+  /// - Returns: How many of them were held when their turn for a slot came.
+  package mutating func serveChunk(_ experts: [Int32], firstKey: Int) -> Int {
+    let ring = ChunkRing(
+      expertCount: experts.count, layerCount: layerCount, slotCount: keys.count)
+    claims.removeAll(keepingCapacity: true)
+    var hits = 0
+    for expert in experts {
+      let slot = hits < ring.keptHits ? slots[firstKey + Int(expert)] : -1
+      claims.append(Claim(slot: slot))
+      guard slot >= 0 else { continue }
+      policy.remove(Int(slot))
+      hits += 1
+    }
+    policy.beginPass(experts, firstKey: firstKey)
+    var (acquired, ahead) = (0, 0)
+    for served in experts.indices {
+      while acquired < experts.count {
+        if claims[acquired].slot < 0 {
+          guard ahead < ring.depth else { break }
+          let key = firstKey + Int(experts[acquired])
+          if slots[key] >= 0 {
+            policy.remove(Int(slots[key]))
+            claims[acquired] = Claim(slot: slots[key], isAhead: true)
+            hits += 1
+          } else {
+            guard let slot = policy.popVictim() else { break }
+            fill(slot, key: Int32(key))
+            claims[acquired] = Claim(slot: Int32(slot), isAhead: true, isRead: true)
+          }
+          ahead += 1
+        }
+        acquired += 1
+      }
+      let claim = claims[served]
+      if claim.isAhead { ahead -= 1 }
+      let isSpent = ring.isScan && claim.isRead && emptyCount == 0
+      policy.insert(Int(claim.slot), key: isSpent ? nil : Int(keys[Int(claim.slot)]))
+    }
+    return hits
+  }
+
+  /// Puts expert `key` into a slot that the policy has given up.
+  private mutating func fill(_ slot: Int, key: Int32) {
+    if keys[slot] >= 0 { slots[Int(keys[slot])] = -1 } else { emptyCount -= 1 }
+    keys[slot] = key
+    slots[Int(key)] = Int32(slot)
   }
 }

@@ -1,86 +1,144 @@
 internal import FileIO
 
 /// One walk over the experts of a layer: which are pinned, which is being used, which come next.
+///
+/// Slots are given back in the order of the entries, whatever order they are computed in, and each
+/// goes to the next expert in line: so what is evicted does not depend on timing. All methods run
+/// under the lock of the store's table, or take it where they say so.
 struct ExpertPass {
+  /// In which order experts are served.
+  enum Order {
+    /// Experts in a slot come first, each group in the order asked for.
+    case residentFirst
+    /// The order asked for, through a ``ChunkRing``.
+    case asGiven
+  }
+
   /// A wanted expert, in the order it is served.
   struct Entry {
     /// Position in the caller's list.
     var index: Int32
-    /// Slot that is pinned for it; meaningful below `acquired` only.
-    var slot: Int32
+    /// Slot that is pinned for it, -1 for none.
+    var slot: Int32 = -1
+    /// Whether it got its slot in its turn, and not by being there at the start.
+    var isAhead = false
+    /// Whether it was read for this pass.
+    var isRead = false
+    /// Bit per compute slice: handed out.
+    var taken: UInt8 = 0
+    /// Compute slices that are done.
+    var done: UInt8 = 0
   }
 
-  private let core: StoreCore
-  private let layer: Int
-  private let experts: [Int32]
-  private let entries: UnsafeMutableBufferPointer<Entry>  // [experts.count]
-  /// Entries before this one are done and unpinned, but for the current one.
-  private var served = 0
+  let core: StoreCore
+  let layer: Int
+  let experts: [Int32]
+  let entries: UnsafeMutableBufferPointer<Entry>  // [experts.count]
+  private let order: Order
+  private let ring: ChunkRing
+  /// Entries before this one are done and unpinned.
+  private(set) var served = 0
   /// Entries before this one hold, or held, a slot.
-  private var acquired = 0
-  private var isServing = false
+  private(set) var acquired = 0
+  /// Entries from `served` on that got a slot in their turn.
+  private var ahead = 0
 
+  /// A pass that has not begun; `entries` has as many places as `experts` and outlives it.
   init(
-    core: StoreCore, layer: Int, experts: [Int32], entries: UnsafeMutableBufferPointer<Entry>
+    core: StoreCore, layer: Int, experts: [Int32], order: Order,
+    entries: UnsafeMutableBufferPointer<Entry>
   ) {
+    precondition(entries.count == experts.count)
     self.core = core
     self.layer = layer
     self.experts = experts
+    self.order = order
     self.entries = entries
+    ring = ChunkRing(
+      expertCount: experts.count, layerCount: core.layerCount, slotCount: core.slotCount)
   }
 
-  /// Pins what is resident, puts it first, and starts as many reads as there is room for.
-  mutating func begin() throws {
-    try core.table.withLock { table in
-      table.statistics.expertsRequested += experts.count
-      var misses = 0
-      for (index, expert) in experts.enumerated() {
-        if let slot = table.slot(of: core.key(layer: layer, expert: Int(expert))) {
-          table.pin(slot)
-          entries.initializeElement(
-            at: acquired, to: Entry(index: Int32(index), slot: Int32(slot)))
-          acquired += 1
-        } else {
-          // From the back, so that one pass sorts both groups; turned round below.
-          misses += 1
-          entries.initializeElement(
-            at: entries.count - misses, to: Entry(index: Int32(index), slot: -1))
-        }
+  /// Pins what is resident and starts as many reads as there is room for.
+  mutating func begin(in table: inout SlotTable) throws {
+    table.statistics.expertsRequested += experts.count
+    var (hits, misses) = (0, 0)
+    for (index, expert) in experts.enumerated() {
+      var entry = Entry(index: Int32(index))
+      let isKept = order == .residentFirst || hits < ring.keptHits
+      if isKept, let slot = table.slot(of: core.key(layer: layer, expert: Int(expert))) {
+        table.pin(slot)
+        entry.slot = Int32(slot)
+        hits += 1
+      } else {
+        misses += 1
       }
-      table.statistics.hits += acquired
-      var rest = entries[acquired...]
+      switch order {
+      case .asGiven: entries.initializeElement(at: index, to: entry)
+      case .residentFirst where entry.slot >= 0:
+        entries.initializeElement(at: hits - 1, to: entry)
+      // From the back, so that one walk sorts both groups; turned round below.
+      case .residentFirst: entries.initializeElement(at: entries.count - misses, to: entry)
+      }
+    }
+    table.statistics.hits += hits
+    if order == .residentFirst {
+      var rest = entries[hits...]
       rest.reverse()
-      table.beginPass(experts, firstKey: core.key(layer: layer, expert: 0))
-      try acquireAhead(&table)
     }
+    table.beginPass(experts, firstKey: core.key(layer: layer, expert: 0))
+    try acquireAhead(&table)
   }
 
-  /// Gives back the expert served last and serves the next one; nil at the end.
-  mutating func next() throws -> (index: Int, expert: LoadedExpert)? {
-    try core.table.withLock { table in
-      if isServing {
-        isServing = false
-        served += 1
-        table.unpin(Int(entries[served - 1].slot))
-      }
-      try acquireAhead(&table)
-    }
-    core.table.wakeAll()
-    guard served < entries.count else { return nil }
-    if served == acquired { try waitForSlot() }
+  /// Gives the slot of the first entry back, whose expert is computed, and its room to the next.
+  mutating func release(in table: inout SlotTable) throws {
     let entry = entries[served]
-    isServing = true
-    let slices = core.table.withLock { $0.slots[Int(entry.slot)].slices }
-    return (
-      Int(entry.index), LoadedExpert(core: core, slot: Int(entry.slot), slices: slices)
-    )
+    served += 1
+    if entry.isAhead { ahead -= 1 }
+    // An empty slot is as good as a spent one, and then the spent one may as well stay.
+    let isSpent =
+      order == .asGiven && ring.isScan && entry.isRead && table.emptySlotCount == 0
+    table.unpin(Int(entry.slot), isSpent: isSpent)
+    try acquireAhead(&table)
   }
 
-  /// Unpins everything, lets reads that have not begun fall away and waits for the others.
+  /// Gives slots to the next entries and starts their reads, as far as there is room.
+  mutating func acquireAhead(_ table: inout SlotTable) throws {
+    while acquired < entries.count {
+      guard entries[acquired].slot < 0 else {
+        acquired += 1
+        continue
+      }
+      if order == .asGiven, ahead >= ring.depth { return }
+      let expert = Int(experts[Int(entries[acquired].index)])
+      guard let (slot, hit) = try core.acquire(layer: layer, expert: expert, in: &table) else {
+        // The one that is served next must not wait while later ones hold what it needs.
+        guard acquired == served, giveUpLastHit(&table) else { return }
+        continue
+      }
+      // It was left unpinned, or another user has asked for it since this pass began.
+      if hit { table.statistics.hits += 1 }
+      entries[acquired].slot = Int32(slot)
+      entries[acquired].isAhead = true
+      entries[acquired].isRead = !hit
+      ahead += 1
+      acquired += 1
+    }
+  }
+
+  /// Unpins the last expert that is held for later; false when there is none.
+  private mutating func giveUpLastHit(_ table: inout SlotTable) -> Bool {
+    guard let last = entries[acquired...].lastIndex(where: { $0.slot >= 0 }) else { return false }
+    table.unpin(Int(entries[last].slot))
+    table.statistics.hits -= 1
+    entries[last].slot = -1
+    return true
+  }
+
+  /// Unpins everything, lets reads that have not begun fall away and waits for the others. Takes the
+  /// lock itself.
   mutating func abandon() {
-    let held = served..<acquired
-    for position in held {
-      let slot = Int(entries[position].slot)
+    let held = entries[served...].filter { $0.slot >= 0 }.map { Int($0.slot) }
+    for slot in held {
       let isAbandoned = core.table.withLock { table in
         table.abandon(slot)
         return table.slots[slot].isAbandoned
@@ -91,37 +149,12 @@ struct ExpertPass {
     core.table.wakeAll()
     core.table.wait(
       while: { table in
-        held.contains { position in
-          let slot = table.slots[Int(entries[position].slot)]
+        held.contains { slot in
+          let slot = table.slots[slot]
           return slot.isAbandoned && slot.pending > 0
         }
       }, then: { _ in })
-    served = acquired
-    isServing = false
-  }
-
-  private mutating func acquireAhead(_ table: inout SlotTable) throws {
-    while acquired < entries.count {
-      let expert = Int(experts[Int(entries[acquired].index)])
-      guard let (slot, hit) = try core.acquire(layer: layer, expert: expert, in: &table) else {
-        return
-      }
-      // Another user may have asked for the same expert since this pass began.
-      if hit { table.statistics.hits += 1 }
-      entries[acquired].slot = Int32(slot)
-      acquired += 1
-    }
-  }
-
-  /// This pass holds nothing, so waiting for other users' slots cannot lock them out.
-  private mutating func waitForSlot() throws {
-    let clock = ContinuousClock()
-    let start = clock.now
-    let expert = Int(experts[Int(entries[acquired].index)])
-    let key = core.key(layer: layer, expert: expert)
-    try core.table.wait(while: { !$0.hasFreeSlot && $0.slot(of: key) == nil }) { table in
-      table.statistics.stallSeconds += (clock.now - start).seconds
-      try acquireAhead(&table)
-    }
+    served = entries.count
+    acquired = entries.count
   }
 }

@@ -10,7 +10,11 @@ public import FileIO
 /// Any number of threads may use a store: each waits for a slot only while it holds none, so they
 /// cannot lock each other out.
 public final class ExpertStore: Sendable {
-  private let core: StoreCore
+  let core: StoreCore
+
+  /// Tokens that ``SliceFeed`` serves at once at most; more of them go through ``withExperts(layer:experts:_:)``.
+  /// With so few tokens most experts have one token, and a slice is too little work to be divided.
+  public static let largestSlicePass = 8
 
   /// How experts are read; the depth is the one the system granted.
   public let reading: ReadSettings
@@ -88,10 +92,12 @@ public final class ExpertStore: Sendable {
     return core.table.withLock { $0.slot(of: key) != nil }
   }
 
-  /// Calls `body` once for every entry of `experts`, while the ones that follow are being read.
+  /// Calls `body` once for every entry of `experts` in their order, while the ones that follow are
+  /// being read: for chunks of a prompt, whose tokens use more experts than there may be slots.
   ///
-  /// Experts in a slot come first, so that compute has work while the others arrive; each group
-  /// keeps the order of `experts`. As many reads are in flight as there are free slots.
+  /// Every expert is read at most once. Reads run some experts ahead of the one being computed; where
+  /// the chunk's experts of all layers are more than the slots, what is read for it does not displace
+  /// what was there before. ``SliceFeed`` is for single tokens.
   /// - Parameters:
   ///   - layer: Decoder layer; traps when the pack has no experts there.
   ///   - experts: Distinct expert ids; traps on an id out of range.
@@ -103,14 +109,40 @@ public final class ExpertStore: Sendable {
   ) throws {
     try withUnsafeTemporaryAllocation(of: ExpertPass.Entry.self, capacity: experts.count) {
       entries in
-      var pass = ExpertPass(core: core, layer: layer, experts: experts, entries: entries)
+      var pass = ExpertPass(
+        core: core, layer: layer, experts: experts, order: .asGiven, entries: entries)
       do {
-        try pass.begin()
-        while let (index, expert) = try pass.next() { try body(index, expert) }
+        try core.table.withLock { try pass.begin(in: &$0) }
+        while pass.served < entries.count {
+          let (index, expert) = try next(of: &pass)
+          try body(index, expert)
+          try core.table.withLock { try pass.release(in: &$0) }
+          core.table.wakeAll()
+        }
       } catch {
         pass.abandon()
         throw error
       }
+    }
+  }
+
+  /// The expert that `pass` serves next. Waits for its slot if need be; then the pass holds none, so
+  /// that it cannot lock others out.
+  private func next(of pass: inout ExpertPass) throws -> (index: Int, expert: LoadedExpert) {
+    let clock = ContinuousClock()
+    var start: ContinuousClock.Instant?
+    return try core.table.waitForValue { table in
+      try pass.acquireAhead(&table)
+      guard pass.acquired > pass.served else {
+        start = start ?? clock.now
+        return nil
+      }
+      if let start { table.statistics.stallSeconds += (clock.now - start).seconds }
+      let entry = pass.entries[pass.served]
+      let slot = Int(entry.slot)
+      return (
+        Int(entry.index), LoadedExpert(core: core, slot: slot, slices: table.slots[slot].slices)
+      )
     }
   }
 }

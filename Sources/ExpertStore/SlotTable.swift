@@ -35,10 +35,13 @@ struct SlotTable {
   /// Bit per read by dense expert number: verified in this process.
   private var verified: [UInt64]
   var statistics = StoreStatistics()
+  /// Slots listed for eviction that hold nothing: these are evicted before all others.
+  private(set) var emptySlotCount: Int
 
   init(slotCount: Int, expertCount: Int, policy: any EvictionPolicy) {
     slots = [Slot](repeating: Slot(), count: slotCount)
     self.policy = policy
+    emptySlotCount = slotCount
     slotOfExpert = [Int32](repeating: -1, count: expertCount)
     verified = [UInt64](repeating: 0, count: expertCount)
   }
@@ -67,11 +70,12 @@ struct SlotTable {
     slots[slot].pins += 1
   }
 
-  /// Gives one pin back, and after the last one lists the slot for eviction.
-  mutating func unpin(_ slot: Int) {
+  /// Gives one pin back, and after the last one lists the slot for eviction: ahead of all experts
+  /// that are of value when the expert in it is `spent`. It can be found there until it is evicted.
+  mutating func unpin(_ slot: Int, isSpent: Bool = false) {
     precondition(slots[slot].pins > 0)
     slots[slot].pins -= 1
-    release(slot)
+    release(slot, isSpent: isSpent)
   }
 
   /// Evicts for expert `key` and returns the slot, pinned, with all `operations` pending; nil when
@@ -82,6 +86,7 @@ struct SlotTable {
   ) -> Int? {
     precondition(slotOfExpert[key] < 0)
     guard let slot = policy.popVictim() else { return nil }
+    if slots[slot].key < 0 { emptySlotCount -= 1 }
     forget(slot)
     slots[slot] = Slot(
       key: key, layer: layer, expert: expert, reads: reads, slices: slices(slot),
@@ -179,8 +184,10 @@ struct SlotTable {
   }
 
   /// Lists the slot for eviction once nobody uses it and nothing writes to it.
-  private mutating func release(_ slot: Int) {
+  private mutating func release(_ slot: Int, isSpent: Bool = false) {
     guard slots[slot].pins == 0, slots[slot].pending == 0 else { return }
-    policy.insert(slot, key: slots[slot].key >= 0 ? slots[slot].key : nil)
+    let key = slots[slot].key
+    if key < 0 { emptySlotCount += 1 }
+    policy.insert(slot, key: key >= 0 && !isSpent ? key : nil)
   }
 }

@@ -6,6 +6,8 @@ final class StoreCore: ReadCompletion {
   let source: ExpertSource
   let slotCount: Int
   let slotBytes: Int
+  /// Layers with experts.
+  let layerCount: Int
   /// First dense expert number of every layer.
   private let firstKey: [Int]
   private let reader: SliceReader
@@ -22,6 +24,7 @@ final class StoreCore: ReadCompletion {
     self.source = source
     self.slotCount = slotCount
     self.slotBytes = slotBytes
+    layerCount = source.expertCounts.count { $0 > 0 }
     self.verification = verification
     var keys: [Int] = []
     var total = 0
@@ -37,7 +40,7 @@ final class StoreCore: ReadCompletion {
         slotCount: slotCount, expertCount: total,
         policy: policy.makePolicy(
           slotCount: slotCount, keyCount: total,
-          layerCount: source.expertCounts.count { $0 > 0 },
+          layerCount: layerCount,
           largestPass: source.expertCounts.max() ?? 0)))
     self.split = split
     queue = try makeQueue(reader.files, memory.bytes, slotBytes)

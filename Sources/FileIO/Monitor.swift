@@ -48,6 +48,16 @@ package final class Monitor<State>: @unchecked Sendable {
     return try body(&state)
   }
 
+  /// Runs `body` alone with the state, again after every wake, until it gives a value.
+  package func waitForValue<R>(_ body: (inout State) throws -> R?) rethrows -> R {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    while true {
+      if let value = try body(&state) { return value }
+      pthread_cond_wait(condition, mutex)
+    }
+  }
+
   /// Wakes one thread that waits.
   package func wakeOne() { pthread_cond_signal(condition) }
 

@@ -25,7 +25,7 @@ extension KernelSet {
   ///   - stride: At least `columns` with two tokens or more.
   ///   - columns: Of a row.
   ///   - tokens: Rows; 0 does nothing.
-  ///   - out: `tokens` times ``quantizedByteCount(columns:)`` bytes, aligned to 64.
+  ///   - out: `tokens` times ``quantizedByteCount(columns:)`` bytes, aligned to 4.
   public func quantize(
     _ x: UnsafePointer<Float>, stride: Int, columns: Int, tokens: Int,
     into out: UnsafeMutableRawPointer

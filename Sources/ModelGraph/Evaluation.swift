@@ -44,6 +44,15 @@ struct Evaluation {
     kernels.multiply(w, x, tokens: tokens, into: out, outStride: w.rows, pool: pool)
   }
 
+  /// `sum += values` for every token's hidden vector.
+  func add(_ values: UnsafePointer<Float>, to sum: UnsafeMutablePointer<Float>) {
+    let size = config.hiddenSize
+    pool.forEach(tokens, grain: 8) { range in
+      kernels.add(
+        sum + range.lowerBound * size, values + range.lowerBound * size, count: range.count * size)
+    }
+  }
+
   /// RMSNorm of every token's hidden vector.
   func normalize(
     _ x: UnsafePointer<Float>, weight: UnsafePointer<Float>,

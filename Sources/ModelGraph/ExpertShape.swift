@@ -3,11 +3,18 @@ internal import Kernels
 
 /// The routed experts of a layer as the graph needs them.
 enum ExpertShape {
-  /// Throws unless layer `layer` of `pack` has the experts that `config` speaks of, with a gate, in
+  /// Checks that layer `layer` of `pack` has the experts that `config` speaks of, with a gate, in
   /// element types that `kernels` computes.
+  /// - Parameters:
+  ///   - layer: Decoder layer.
+  ///   - config: What the experts have to be.
+  ///   - pack: Whose experts they are.
+  ///   - kernels: What computes them.
+  /// - Returns: Compute slices of an expert.
+  /// - Throws: ``ModelGraphError`` that says what was expected and found.
   static func check(
     layer: Int, config: ModelConfig, pack: PackDirectory, kernels: KernelSet
-  ) throws {
+  ) throws -> Int {
     func wrong(_ what: String, expected: String, found: String) -> ModelGraphError {
       ModelGraphError(
         .invalidTensor,
@@ -44,5 +51,6 @@ enum ExpertShape {
           found: "\(part.type)")
       }
     }
+    return slices
   }
 }

@@ -28,6 +28,8 @@ public struct MemoryPlan: Sendable, Equatable {
 
   /// Positions of a session.
   public let contextLength: Int
+  /// Tokens that go through a layer together.
+  public let batch: Int
   /// Sessions at once.
   public let sessionCount: Int
   /// The model's weights and tables.
@@ -55,42 +57,67 @@ public struct MemoryPlan: Sendable, Equatable {
   /// Bytes of everything.
   public var totalBytes: Int { fixedBytes + slotPoolBytes }
 
+  /// Slots for experts that are read ahead in a chunk of a prompt, beside those that one token needs.
+  /// 16 experts in quarters are 64 reads, as many as the deepest queue has in flight.
+  static let readAheadSlots = 16
+
   /// Plans a model.
+  ///
+  /// A batch that the options leave open is the largest power of two, from 512 down to 32, beside which
+  /// the budget has slots for one token and for 16 experts read ahead: a larger one would make the disk
+  /// wait for compute. Never is it more than the context.
   /// - Parameters:
   ///   - name: What messages call the model.
   ///   - config: Its hyper-parameters.
   ///   - demand: Its weights.
   ///   - options: Budget, context, batch, threads and sessions; a context longer than the model's
-  ///     is cut to it.
+  ///     is cut to it, and a batch longer than the context.
   /// - Throws: ``ModelGraphError`` with all the numbers when fewer experts fit than a token uses.
   public init(
     name: String, config: ModelConfig, demand: Demand, options: ModelOptions
   ) throws {
     let context = min(max(options.contextLength, 1), config.contextLength)
     let sessions = max(options.sessionCount, 1)
-    let layout = ScratchLayout(
-      config: config, contextLength: context, batch: options.effectiveBatch,
-      threads: options.effectiveThreads)
     contextLength = context
     sessionCount = sessions
     self.demand = demand
     cacheBytes = sessions * KVCache.byteCount(config: config, contextLength: context)
     stateBytes = sessions * RecurrentState.byteCount(config: config)
-    scratchBytes = sessions * layout.byteCount
     budget = options.memoryBudget
 
-    let fixed =
-      demand.residentBytes + demand.tableBytes + cacheBytes + stateBytes + scratchBytes
-      + Self.processAllowance
+    let unscratched =
+      demand.residentBytes + demand.tableBytes + cacheBytes + stateBytes + Self.processAllowance
     let wanted = min(options.maximumSlots ?? demand.expertCount, demand.expertCount)
-    let fitting = options.memoryBudget.map { max(0, $0 - fixed) / max(1, demand.slotBytes) }
     let minimum = config.experts.usedCount
-    slotCount = min(wanted, fitting ?? wanted)
+    func scratch(_ batch: Int) -> Int {
+      sessions
+        * ScratchLayout(
+          config: config, contextLength: context, batch: batch, threads: options.effectiveThreads
+        ).byteCount
+    }
+    func slots(beside scratchBytes: Int) -> Int {
+      guard let budget = options.memoryBudget else { return wanted }
+      return min(wanted, max(0, budget - unscratched - scratchBytes) / max(1, demand.slotBytes))
+    }
+    var batch = min(max(options.batch ?? ModelOptions.defaultBatch, 1), ModelOptions.largestBatch)
+    if options.batch == nil {
+      let enough = min(wanted, minimum + Self.readAheadSlots)
+      while batch > ModelOptions.smallestBatch,
+        slots(beside: scratch(min(batch, context))) < enough
+      {
+        batch /= 2
+      }
+    }
+    batch = min(batch, context)
+    self.batch = batch
+    scratchBytes = scratch(batch)
+    slotCount = slots(beside: scratchBytes)
+    let fixed = unscratched + scratchBytes
     guard slotCount >= minimum else {
       let parts =
         "resident weights \(Self.text(demand.residentBytes)), KV cache for \(context) tokens "
-        + "\(Self.text(cacheBytes)), recurrent state \(Self.text(stateBytes)), buffers "
-        + "\(Self.text(scratchBytes)), tables \(Self.text(demand.tableBytes)), process "
+        + "\(Self.text(cacheBytes)), recurrent state \(Self.text(stateBytes)), buffers for "
+        + "\(batch) tokens at a time \(Self.text(scratchBytes)), tables \(Self.text(demand.tableBytes)), process "
         + Self.text(Self.processAllowance)
       let need = Self.text(fixed + minimum * demand.slotBytes, roundingUp: true)
       let given =

@@ -19,7 +19,7 @@ public final class Model: Sendable {
   /// Threads that compute.
   public var threadCount: Int { pool.threads }
   /// Tokens that go through a layer together.
-  public let batch: Int
+  public var batch: Int { plan.batch }
 
   let weights: ModelWeights
   let kernels: KernelSet
@@ -36,7 +36,6 @@ public final class Model: Sendable {
     self.store = store
     self.weights = weights
     self.kernels = kernels
-    batch = options.effectiveBatch
     pool = ComputePool(threads: options.effectiveThreads)
     angles = RotaryAngles(config.attention)
   }

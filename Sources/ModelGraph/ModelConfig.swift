@@ -67,6 +67,9 @@ public struct ModelConfig: Sendable, Equatable {
     public let intermediateSize: Int
     /// Intermediate size of the shared expert.
     public let sharedIntermediateSize: Int
+
+    /// The larger one of both.
+    var largestIntermediateSize: Int { max(intermediateSize, sharedIntermediateSize) }
   }
 
   /// `general.architecture`.

@@ -11,8 +11,9 @@ public struct ModelOptions: Sendable {
   public var contextLength = 4096
   /// Sessions that may live at once.
   public var sessionCount = 1
-  /// Tokens that go through a layer together, 1 to 4096.
-  public var batch = 64
+  /// Tokens that go through a layer together, 1 to ``largestBatch``; nil for as many as the budget
+  /// allows, up to ``defaultBatch``.
+  public var batch: Int?
   /// Threads that compute, 1 to 1024.
   public var threads: Int
   /// How experts are read.
@@ -36,7 +37,14 @@ public struct ModelOptions: Sendable {
     self.threads = threads
   }
 
-  /// No more tokens than a session has positions ever go through a layer together.
-  var effectiveBatch: Int { min(max(batch, 1), 4096, max(contextLength, 1)) }
+  /// The batch where memory does not set a limit. Every chunk reads nearly all experts of a model, so
+  /// a prompt is faster the fewer chunks it has; with 512 tokens of a model with 512 experts and a
+  /// top-k of 10 an expert computes 10 tokens for being read once.
+  public static let defaultBatch = 512
+  /// The smallest batch that is chosen to save memory.
+  public static let smallestBatch = 32
+  /// The largest batch that may be asked for.
+  public static let largestBatch = 2048
+
   var effectiveThreads: Int { min(max(threads, 1), 1024) }
 }

@@ -79,6 +79,8 @@ struct ModelWeights: @unchecked Sendable {
   /// `[vocabulary, hidden]`
   let embedding: MatrixView
   let layers: [LayerWeights]
+  /// Compute slices of an expert, by layer.
+  let sliceCounts: [Int]
   /// `[hidden]`
   let finalNorm: UnsafePointer<Float>
   /// `[vocabulary, hidden]`; the embedding itself when the file has no head of its own.
@@ -99,12 +101,15 @@ struct ModelWeights: @unchecked Sendable {
       binder.has(TensorName.output)
       ? try binder.matrix(TensorName.output, rows: vocabulary, columns: hidden) : embedding
     var layers: [LayerWeights] = []
+    var sliceCounts: [Int] = []
     for layer in 0..<config.layerCount {
       layers.append(try LayerWeights(layer: layer, config: config, binder: &binder))
-      try ExpertShape.check(layer: layer, config: config, pack: pack, kernels: kernels)
+      sliceCounts.append(
+        try ExpertShape.check(layer: layer, config: config, pack: pack, kernels: kernels))
     }
     try binder.checkAllBound(layerCount: config.layerCount)
     self.layers = layers
+    self.sliceCounts = sliceCounts
     self.image = image
     converted = binder.converted
   }

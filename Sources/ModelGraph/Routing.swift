@@ -8,8 +8,8 @@ package final class Routing {
   private let usedCount: Int
   /// Expert of every token and rank, `[tokens, top-k]`, best first.
   package private(set) var chosen: [Int32]
-  /// Pair of every token and rank, `[tokens, top-k]`.
-  package private(set) var pairs: [Int32]
+  /// Index of every pair in ``chosen``: token x top-k + rank.
+  package private(set) var ranks: [Int32]
   /// Token of every pair.
   package private(set) var tokens: [Int32]
   /// Distinct experts, ascending.
@@ -23,7 +23,7 @@ package final class Routing {
     expertCount = config.experts.count
     usedCount = config.experts.usedCount
     chosen = [Int32](repeating: 0, count: batch * config.experts.usedCount)
-    pairs = chosen
+    ranks = chosen
     tokens = chosen
     fill = [Int32](repeating: 0, count: config.experts.count)
     experts.reserveCapacity(min(fill.count, chosen.count))
@@ -79,7 +79,7 @@ package final class Routing {
     starts.append(start)
     for index in 0..<count {
       let expert = Int(chosen[index])
-      pairs[index] = fill[expert]
+      ranks[Int(fill[expert])] = Int32(index)
       tokens[Int(fill[expert])] = Int32(index / usedCount)
       fill[expert] += 1
     }

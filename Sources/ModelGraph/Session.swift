@@ -1,3 +1,4 @@
+internal import ExpertStore
 internal import Kernels
 
 /// A sequence of tokens on its way through a model: KV cache, recurrent state and position.
@@ -36,6 +37,7 @@ public final class Session {
   private let state: RecurrentState
   private let scratch: Scratch
   private let routing: Routing
+  private let feed: SliceFeed
   private let mixers: [any TokenMixer]
   private let experts: [ExpertBlock]
   /// Whether an evaluation broke off between layers, so that they disagree on the sequence.
@@ -63,6 +65,7 @@ public final class Session {
         config: model.config, contextLength: length, batch: model.batch,
         threads: model.threadCount))
     routing = Routing(config: model.config, batch: model.batch)
+    feed = SliceFeed(model.store)
     var mixers: [any TokenMixer] = []
     var (attentionLayers, deltaNetLayers) = (0, 0)
     for (layer, weights) in model.weights.layers.enumerated() {
@@ -78,7 +81,8 @@ public final class Session {
     }
     self.mixers = mixers
     experts = model.weights.layers.enumerated().map {
-      ExpertBlock(weights: $1.experts, layer: $0)
+      ExpertBlock(
+        weights: $1.experts, layer: $0, sliceCount: model.weights.sliceCounts[$0])
     }
     self.model = model
     self.contextLength = length
@@ -171,12 +175,12 @@ public final class Session {
       run.normalize(scratch.residual, weight: weights.mixerNorm, into: scratch.normed)
       run.observe("attn_norm", layer: layer, scratch.normed, shape)
       mixers[layer].mix(run, cache: cache, state: state)
-      model.kernels.add(scratch.residual, scratch.mixed, count: run.tokens * hidden)
+      run.add(scratch.mixed, to: scratch.residual)
       run.observe("attn_residual", layer: layer, scratch.residual, shape)
       run.normalize(scratch.residual, weight: weights.expertNorm, into: scratch.normed)
       run.observe("attn_post_norm", layer: layer, scratch.normed, shape)
-      try experts[layer].forward(run, routing: routing, store: model.store)
-      model.kernels.add(scratch.residual, scratch.routed, count: run.tokens * hidden)
+      try experts[layer].forward(run, routing: routing, feed: feed, store: model.store)
+      run.add(scratch.routed, to: scratch.residual)
       run.observe("l_out", layer: layer, scratch.residual, shape)
     }
   }

@@ -73,7 +73,11 @@ public enum CacheSimulation {
       largestPass: requests.expertCount)
     var outcome = CacheOutcome()
     for pass in requests.passes {
-      let hits = directory.serve(pass.experts, firstKey: requests.firstKey(pass.layer))
+      let firstKey = requests.firstKey(pass.layer)
+      let hits =
+        pass.isChunk
+        ? directory.serveChunk(pass.experts, firstKey: firstKey)
+        : directory.serve(pass.experts, firstKey: firstKey)
       outcome.add(pass, hits: hits, expertBytes: requests.expertBytes[pass.layer])
     }
     return outcome

@@ -1,3 +1,5 @@
+internal import ExpertStore
+
 /// What a trace asks of the expert store: its passes, in the order an engine makes them.
 public struct ExpertRequests: Sendable {
   /// One layer's experts for one token, or for a chunk of a prompt.
@@ -8,6 +10,11 @@ public struct ExpertRequests: Sendable {
     public let layer: Int
     /// Distinct experts, ascending.
     public let experts: [Int32]
+    /// Tokens that go through the layer together.
+    public let tokens: Int
+
+    /// Whether the engine serves it as a chunk: expert by expert, each with all of its tokens.
+    public var isChunk: Bool { tokens > ExpertStore.largestSlicePass }
   }
 
   /// All passes.
@@ -22,7 +29,7 @@ public struct ExpertRequests: Sendable {
   public let batch: Int
 
   /// Tokens of a chunk for traces that do not say; the engine's own default.
-  public static let defaultBatch = 64
+  public static let defaultBatch = 512
 
   /// Puts the routes of `trace` in order: chunk by chunk, in each layer by layer.
   ///
@@ -58,7 +65,9 @@ public struct ExpertRequests: Sendable {
         }
       }
       let first = trace.routes[ordered[start].index]
-      passes.append(Pass(phase: first.phase, layer: first.layer, experts: experts.sorted()))
+      passes.append(
+        Pass(
+          phase: first.phase, layer: first.layer, experts: experts.sorted(), tokens: end - start))
       start = end
     }
     self.passes = passes

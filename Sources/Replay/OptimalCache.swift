@@ -5,8 +5,8 @@ public enum OptimalCache {
   /// The optimum for `requests` with `slotCount` slots, at least 1.
   ///
   /// As in the store, a pass that fits holds all of its experts at its end, and one that does not has
-  /// gone through every slot; which part of it stays is free here, so that no policy is ever above
-  /// the optimum.
+  /// gone through every slot; which part of it stays is free here, and so is what stays after a chunk,
+  /// so that no policy is ever above the optimum.
   /// - Complexity: O(requests x log requests).
   public static func run(_ requests: ExpertRequests, slotCount: Int) -> CacheOutcome {
     let slots = min(max(slotCount, 1), requests.keyCount)
@@ -28,8 +28,8 @@ public enum OptimalCache {
         access += 1
       }
       outcome.add(pass, hits: hits, expertBytes: requests.expertBytes[pass.layer])
-      let fits = pass.experts.count <= slots
-      if !fits { held.removeAll { usedIn[$0] != number } }
+      let fits = pass.experts.count <= slots && !pass.isChunk
+      if !fits, !pass.isChunk { held.removeAll { usedIn[$0] != number } }
       while held.keys.count > slots, let entry = queue.pop() {
         // An entry of an earlier use is stale: this use, or an eviction, came after it.
         guard held.nextUses[entry.key] == entry.nextUse else { continue }

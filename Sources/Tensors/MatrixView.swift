@@ -38,4 +38,12 @@
       type: type, rows: range.count, columns: columns, rowStride: rowStride,
       base: base + range.lowerBound * rowStride)
   }
+
+  /// Columns `range` of the same matrix. Traps when the range cuts a block.
+  public func columns(_ range: Range<Int>) -> MatrixView {
+    precondition(range.lowerBound >= 0 && range.upperBound <= columns)
+    return unsafe MatrixView(
+      type: type, rows: rows, columns: range.count, rowStride: rowStride,
+      base: base + type.rowBytes(columns: range.lowerBound))
+  }
 }

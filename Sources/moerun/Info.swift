@@ -54,6 +54,7 @@ private struct InfoReport: Encodable {
     let slotBytes: Int
     let slots: Int
     let contextTokens: Int
+    let batchTokens: Int
   }
 
   let pack: String
@@ -104,7 +105,7 @@ private struct InfoReport: Encodable {
       tableBytes: plan.demand.tableBytes, kvCacheBytes: plan.cacheBytes,
       stateBytes: plan.stateBytes, scratchBytes: plan.scratchBytes,
       processBytes: MemoryPlan.processAllowance, slotBytes: plan.demand.slotBytes,
-      slots: plan.slotCount, contextTokens: plan.contextLength)
+      slots: plan.slotCount, contextTokens: plan.contextLength, batchTokens: plan.batch)
     self.io = io
     self.isa = isa
     self.threads = threads
@@ -134,7 +135,10 @@ private struct InfoReport: Encodable {
       ("memory budget", memory.budgetBytes.map { size($0) } ?? "none"),
       ("  resident", size(memory.residentBytes)),
       ("  KV cache", "\(size(memory.kvCacheBytes)) for \(memory.contextTokens) tokens"),
-      ("  state, buffers", size(memory.stateBytes + memory.scratchBytes)),
+      (
+        "  state, buffers",
+        "\(size(memory.stateBytes + memory.scratchBytes)) for \(memory.batchTokens) tokens at a time"
+      ),
       ("  tables, process", size(memory.tableBytes + memory.processBytes)),
       (
         "  expert slots",

@@ -38,8 +38,11 @@ struct RunOptions: ParsableArguments {
       "Reads that an expert is cut into: 1, 2, 4 or 8. (default: measured)", valueName: "n"))
   var ioSplit: Int?
 
-  @Option(help: ArgumentHelp("Tokens of a prompt evaluated at a time.", valueName: "n"))
-  var batch = 64
+  @Option(
+    help: ArgumentHelp(
+      "Tokens of a prompt evaluated at a time, up to 2048. (default: 512, less if memory is short)",
+      valueName: "n"))
+  var batch: Int?
 
   @Option(
     name: .customLong("verify-reads"),
@@ -70,8 +73,8 @@ struct RunOptions: ParsableArguments {
     if let threads, !(1...256).contains(threads) {
       throw ValidationError("--threads takes 1 to 256, found \(threads)")
     }
-    guard (1...4096).contains(batch) else {
-      throw ValidationError("--batch takes 1 to 4096, found \(batch)")
+    if let batch, !(1...ModelOptions.largestBatch).contains(batch) {
+      throw ValidationError("--batch takes 1 to \(ModelOptions.largestBatch), found \(batch)")
     }
     if let expertsUsed, !(1...1024).contains(expertsUsed) {
       throw ValidationError("--experts-used takes 1 to 1024, found \(expertsUsed)")

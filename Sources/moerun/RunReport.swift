@@ -10,6 +10,7 @@ struct MemoryReport: Encodable {
   let residentBytes: Int
   let expertSlotBytes: Int
   let expertSlots: Int
+  let batchTokens: Int
   let cachePolicy: String
   let cachePolicyFollowed: String
 
@@ -19,6 +20,7 @@ struct MemoryReport: Encodable {
     residentBytes = model.plan.demand.residentBytes
     expertSlotBytes = model.store.memoryByteCount
     expertSlots = model.store.slotCount
+    batchTokens = model.batch
     cachePolicy = model.store.policy.rawValue
     cachePolicyFollowed = model.store.followedPolicy.rawValue
   }

@@ -35,7 +35,7 @@ struct Simulate: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Tokens of a prompt evaluated at a time. (default: the trace's, or 64)", valueName: "n"))
+      "Tokens of a prompt evaluated at a time. (default: the trace's, or 512)", valueName: "n"))
   var batch: Int?
 
   @Flag(help: "Print JSON.")

@@ -19,7 +19,8 @@ struct FaultTests {
       let isEnded = endsInTime(60) {
         for request in ExpertStoreTests.requests {
           #expect(throws: Never.self) {
-            try pack.check(store, layer: request.layer, request.experts)
+            try pack.check(store, layer: request.layer, request.experts, threads: 3)
+            try pack.checkChunk(store, layer: request.layer, request.experts)
           }
         }
       }
@@ -78,10 +79,15 @@ struct FaultTests {
       let (store, _) = try pack.store(
         slots: 3, reading: reading, plan: plan, verification: .always)
       let isEnded = endsInTime(60) {
-        DispatchQueue.concurrentPerform(iterations: 3) { user in
+        concurrently(3) { user in
           for request in ExpertStoreTests.requests {
             do {
-              try pack.check(store, layer: (request.layer + user) % 3, request.experts)
+              let layer = (request.layer + user) % 3
+              if user == 0 {
+                try pack.checkChunk(store, layer: layer, request.experts)
+              } else {
+                try pack.check(store, layer: layer, request.experts, threads: user)
+              }
             } catch {
               #expect(error is ExpertStoreError)
             }

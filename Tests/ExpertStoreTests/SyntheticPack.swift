@@ -31,6 +31,9 @@ final class SyntheticPack: Sendable {
     .init(experts: 6, hidden: 64, intermediate: 33, gate: .f32, up: .f16, down: .bf16),
   ])
 
+  /// Compute slices of an expert, by layer.
+  static let sliceCounts = [4, 2, 1]
+
   func store(
     slots: Int, reading: ReadSettings = ReadSettings(backend: .pread, depth: 2, split: 4),
     verification: ReadVerification = .first, minimum: Int = 1, policy: CachePolicy = .auto
@@ -96,9 +99,46 @@ final class SyntheticPack: Sendable {
       && matches(slice.down, "down", isDown: true)
   }
 
-  /// Asks for `experts` and checks every byte that is served; returns the ids in serving order.
+  /// Asks for `experts` slice by slice and checks every byte that is handed out; returns the ids in
+  /// the order of their first slices.
   @discardableResult
-  func check(_ store: ExpertStore, layer: Int, _ experts: [Int32]) throws -> [Int32] {
+  func check(
+    _ store: ExpertStore, layer: Int, _ experts: [Int32], threads: Int = 1, ownWork: Int = 0
+  ) throws -> [Int32] {
+    /// Pieces by expert and index, with the own work as expert -1; and experts by their first slice.
+    let seen = Monitor((count: [String: Int](), order: [Int32]()))
+    let feed = SliceFeed(store)
+    try feed.serve(layer: layer, experts: experts, ownWork: ownWork) {
+      concurrently(threads) { _ in
+        var work = feed.next(after: nil)
+        while let unit = work {
+          let expert = unit.position.map { experts[$0] } ?? -1
+          seen.withLock { seen in
+            seen.count["\(expert)/\(unit.index)", default: 0] += 1
+            if expert >= 0, !seen.order.contains(expert) { seen.order.append(expert) }
+          }
+          if let slice = unit.slice {
+            let isRight = self.isEqual(
+              slice, index: unit.index, of: Self.sliceCounts[layer], layer: layer,
+              expert: Int(expert))
+            #expect(isRight, "layer \(layer), expert \(expert), slice \(unit.index)")
+          }
+          work = feed.next(after: unit)
+        }
+      }
+    }
+    var expected = Dictionary(uniqueKeysWithValues: (0..<ownWork).map { ("-1/\($0)", 1) })
+    for expert in experts {
+      for slice in 0..<Self.sliceCounts[layer] { expected["\(expert)/\(slice)"] = 1 }
+    }
+    #expect(seen.withLock { $0.count } == expected)
+    return seen.withLock { $0.order }
+  }
+
+  /// Asks for `experts` one after the other and checks every byte that is served; returns the ids in
+  /// serving order.
+  @discardableResult
+  func checkChunk(_ store: ExpertStore, layer: Int, _ experts: [Int32]) throws -> [Int32] {
     var served: [Int32] = []
     try store.withExperts(layer: layer, experts: experts) { index, expert in
       served.append(experts[index])
@@ -109,7 +149,7 @@ final class SyntheticPack: Sendable {
         #expect(isRight, "layer \(layer), expert \(experts[index]), slice \(slice)")
       }
     }
-    #expect(served.sorted() == experts.sorted())
+    #expect(served == experts)
     return served
   }
 }

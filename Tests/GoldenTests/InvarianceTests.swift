@@ -41,10 +41,10 @@ struct InvarianceTests {
             }
           ))
       }
-      for threads in [1, 3, 8] {
+      for threads in [1, 2, 3, 4, 8] {
         changes.append(("\(threads) compute threads", { $0.threads = threads }))
       }
-      for batch in [1, 7, 40] { changes.append(("batch \(batch)", { $0.batch = batch })) }
+      for batch in [1, 7, 8, 9, 40] { changes.append(("batch \(batch)", { $0.batch = batch })) }
       for (name, change) in changes {
         let model = try packed.model(adjust: change)
         let logits = try PackedCheckpoint.logits(model, tokens)

@@ -1,3 +1,4 @@
+import GGUF
 import ModelGraph
 import Testing
 
@@ -8,6 +9,7 @@ struct MemoryPlanTests {
 
   private func plan(_ adjust: (inout ModelOptions) -> Void) throws -> MemoryPlan {
     var options = ModelOptions(threads: 1)
+    options.batch = 64
     adjust(&options)
     let config = try ModelConfig(
       metadata: SmallModel.metadata, vocabularySize: SmallModel.vocabulary, path: "model.gguf")
@@ -72,6 +74,80 @@ struct MemoryPlanTests {
     #expect(three.stateBytes == 3 * one.stateBytes)
     #expect(three.scratchBytes == 3 * one.scratchBytes)
     #expect(try plan { $0.contextLength = 1 << 40 }.contextLength == 64)
+  }
+
+  /// The shape of Qwen3.5-397B-A17B with four layers.
+  private static let large: GGUFMetadata = {
+    var metadata = SmallModel.metadata
+    let counts: [(String, UInt32)] = [
+      ("context_length", 262144), ("embedding_length", 4096), ("attention.head_count", 32),
+      ("attention.head_count_kv", 2), ("attention.key_length", 256),
+      ("attention.value_length", 256), ("rope.dimension_count", 64), ("expert_count", 512),
+      ("expert_used_count", 10), ("expert_feed_forward_length", 1024),
+      ("expert_shared_feed_forward_length", 1024), ("ssm.state_size", 128),
+      ("ssm.group_count", 16), ("ssm.time_step_rank", 64), ("ssm.inner_size", 8192),
+    ]
+    for (key, value) in counts { metadata.set(.uint32(value), for: "qwen35moe." + key) }
+    return metadata
+  }()
+
+  private func largePlan(_ adjust: (inout ModelOptions) -> Void) throws -> MemoryPlan {
+    var options = ModelOptions(threads: 4)
+    adjust(&options)
+    let config = try ModelConfig(
+      metadata: Self.large, vocabularySize: 248_320, path: "model.gguf")
+    return try MemoryPlan(
+      name: "m.moepack", config: config,
+      demand: MemoryPlan.Demand(
+        residentBytes: 1 << 30, tableBytes: 1 << 20, slotBytes: 5_439_488, expertCount: 2048),
+      options: options)
+  }
+
+  @Test("512 tokens of a large model at a time take little beside its experts")
+  func scratch() throws {
+    let plan = try largePlan { _ in }
+    #expect(plan.batch == 512)
+    #expect(plan.scratchBytes <= 120 << 20)
+    #expect(try largePlan { $0.batch = 1 }.scratchBytes <= 3 << 20)
+  }
+
+  @Test("the batch is the largest that leaves slots for a token and for reading ahead")
+  func batch() throws {
+    let slot = 5_439_488
+    for batch in [512, 256, 128, 64, 32] {
+      let plan = try largePlan { $0.batch = batch }
+      #expect(plan.batch == batch)
+      let enough = plan.fixedBytes + 26 * slot
+      #expect(try largePlan { $0.memoryBudget = enough }.batch == batch)
+      #expect(try largePlan { $0.memoryBudget = enough }.slotCount == 26)
+      let smaller = try largePlan { $0.memoryBudget = enough - 1 }
+      #expect(smaller.batch == max(32, batch / 2))
+      #expect(smaller.slotCount >= (batch > 32 ? 26 : 25))
+    }
+    // With slots for a token alone the smallest batch is still taken, and nothing below is.
+    let smallest = try largePlan { $0.batch = 32 }.fixedBytes + 10 * slot
+    #expect(try largePlan { $0.memoryBudget = smallest }.slotCount == 10)
+    #expect(throws: ModelGraphError.self) { try largePlan { $0.memoryBudget = smallest - 1 } }
+    #expect(try largePlan { $0.contextLength = 100 }.batch == 100)
+    #expect(try largePlan { $0.maximumSlots = 10 }.batch == 512)
+  }
+
+  @Test("a batch that is asked for is taken, or refused with its size")
+  func explicitBatch() throws {
+    let needed = try largePlan { $0.batch = 2048 }.fixedBytes + 10 * 5_439_488
+    let plan = try largePlan { options in
+      options.batch = 2048
+      options.memoryBudget = needed
+    }
+    #expect(plan.batch == 2048 && plan.slotCount == 10)
+    let error = #expect(throws: ModelGraphError.self) {
+      try largePlan { options in
+        options.batch = 2048
+        options.memoryBudget = needed - 1
+      }
+    }
+    #expect(error?.code == .outOfBudget)
+    #expect(error?.message.contains("buffers for 2048 tokens at a time ") == true)
   }
 
   @Test("a limit of slots below what a token uses is refused")

@@ -49,7 +49,7 @@ struct RoutingTests {
     #expect(routing.experts == [1, 2, 4, 5])
     #expect(routing.starts == [0, 3, 4, 5, 6])
     #expect(Array(routing.tokens.prefix(6)) == [0, 1, 2, 1, 0, 2])
-    #expect(Array(routing.pairs.prefix(6)) == [4, 0, 1, 3, 5, 2])
+    #expect(Array(routing.ranks.prefix(6)) == [1, 2, 5, 3, 0, 4])
   }
 
   @Test(

@@ -84,7 +84,8 @@ struct SimulationTests {
   func bounds() {
     for seed in 1...6 as ClosedRange<UInt64> {
       let requests = ExpertRequests(
-        Self.trace(seed: seed, layers: 3, experts: 12, used: 3, prompt: 9, count: 60), batch: 4)
+        Self.trace(seed: seed, layers: 3, experts: 12, used: 3, prompt: 40, count: 60),
+        batch: seed.isMultiple(of: 2) ? 4 : 10)
       var previous = -1
       for slots in 1...36 {
         let optimum = OptimalCache.run(requests, slotCount: slots).total
@@ -113,7 +114,7 @@ struct SimulationTests {
     #expect(text(64) == ["0[0, 1, 3]", "1[2]", "0[1]", "1[1]", "0[2]"])
     #expect(text(2) == ["0[1, 3]", "0[0, 3]", "1[2]", "0[1]", "1[1]", "0[2]"])
     #expect(ExpertRequests(trace).tokens == (4, 1))
-    #expect(ExpertRequests(trace).batch == 64)
+    #expect(ExpertRequests(trace).batch == 512)
   }
 
   @Test("bytes are those of the layers that missed")
@@ -148,13 +149,22 @@ struct SimulationTests {
     ).write(to: directory.file("m.moepack"), overwrite: false) { _ in }
     let pack = try PackDirectory.open(directory.file("m.moepack"))
     let trace = Self.trace(seed: 9, layers: 3, experts: 16, used: 4, prompt: 20, count: 120)
-    let requests = ExpertRequests(trace, batch: 8)
+    // Chunks of 9 tokens, and one of 2 that is served like tokens.
+    let requests = ExpertRequests(trace, batch: 9)
     for slots in [4, 11, 24, 40] {
       let store = try ExpertStore(
         source: ExpertSource(pack: pack), slotCount: slots, policy: policy)
+      let feed = SliceFeed(store)
       for pass in requests.passes {
-        try store.withExperts(layer: pass.layer, experts: pass.experts) { _, expert in
-          for slice in 0..<expert.sliceCount { _ = try expert.slice(slice) }
+        if pass.isChunk {
+          try store.withExperts(layer: pass.layer, experts: pass.experts) { _, expert in
+            for slice in 0..<expert.sliceCount { _ = try expert.slice(slice) }
+          }
+        } else {
+          try feed.serve(layer: pass.layer, experts: pass.experts, ownWork: 0) {
+            var work = feed.next(after: nil)
+            while let unit = work { work = feed.next(after: unit) }
+          }
         }
       }
       let outcome = CacheSimulation.run(requests, policy: policy, slotCount: slots).total

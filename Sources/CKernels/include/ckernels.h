@@ -34,7 +34,7 @@ typedef struct ck_kernels {
                    size_t out_stride);
 
   /* Quantises `rows` rows of `columns` float32 activations, `columns` a multiple of 32, to rows of
-   * ck_quantized_bytes(columns) bytes at `out`, which is aligned to 64. A row's bytes depend on that
+   * ck_quantized_bytes(columns) bytes at `out`, which is aligned to 4. A row's bytes depend on that
    * row alone. What is not a number stays one. NULL: this table multiplies floats only. */
   void (*_Nullable quantize)(const float *x, size_t x_stride, size_t columns, size_t rows, void *out);
   /* As `multiply`, with rows that `quantize` wrote, one after another; token t is row `rows[t]`, or row
