@@ -55,6 +55,7 @@ struct ExpertStoreTests {
       let order = try Self.requests.map { try pack.check(store, layer: $0.layer, $0.experts) }
       var statistics = store.statistics
       statistics.stallSeconds = 0
+      statistics.disk = DiskActivity()
       return (order, statistics)
     }
     for run in runs {
