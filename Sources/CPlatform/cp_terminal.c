@@ -1,5 +1,6 @@
 #include "cp_terminal.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -26,6 +27,9 @@ void cp_set_terminal_restore(const char *sequence) {
 void cp_restore_terminal(void) {
   if (current < 0) return;
   const char *sequence = sequences[current];
+  /* A terminal that takes nothing now (Ctrl-S) must not keep the process from ending. */
+  struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
+  if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT)) return;
   ssize_t ignored = write(STDERR_FILENO, sequence, strlen(sequence));
   (void)ignored;
 }
