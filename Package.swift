@@ -108,11 +108,13 @@ let package = Package(
       name: "TestSupport", dependencies: ["FileIO", "GGUF", "Tensors", system],
       path: "Tests/TestSupport", swiftSettings: common),
     .testTarget(
-      name: "CommandTests", dependencies: ["TestSupport", "moepack", "moerun"],
+      name: "CommandTests", dependencies: ["TestSupport", "FileIO", "moepack", "moerun"],
       swiftSettings: common),
     .testTarget(
       name: "TokenizersTests", dependencies: ["Tokenizers", "GGUF", "FileIO"],
       swiftSettings: common),
+    .testTarget(
+      name: "CommandSupportTests", dependencies: ["CommandSupport"], swiftSettings: common),
     .testTarget(name: "GenerationTests", dependencies: ["Generation"], swiftSettings: common),
     .testTarget(
       name: "ExpertStoreTests",

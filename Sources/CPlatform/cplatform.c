@@ -143,6 +143,7 @@ static volatile size_t interrupt_length;
 
 /* Only calls that POSIX lists as safe in a handler. */
 static void interrupted(int signal_number) {
+  cp_restore_terminal();
   ssize_t ignored = write(STDERR_FILENO, interrupt_message, interrupt_length);
   (void)ignored;
   _exit(128 + signal_number);
@@ -157,6 +158,12 @@ void cp_exit_on_interrupt(const char *message) {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
+  /* A process started by a thread that blocks signals, as Dispatch's do, inherits that. */
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 bool cp_lock(int fd) {

@@ -28,6 +28,12 @@ public enum Console {
     write(text + "\n", to: STDERR_FILENO, isResult: false)
   }
 
+  /// Writes `text` and a line feed to standard error if the environment has `MOERUN_DEBUG`: for what
+  /// changes no result and helps only those who look for a reason.
+  public static func debug(_ text: @autoclosure () -> String) {
+    if ProcessInfo.processInfo.environment["MOERUN_DEBUG"] != nil { message(text()) }
+  }
+
   static func status(_ text: String) { write(text, to: STDERR_FILENO, isResult: false) }
 
   /// Whether standard error is a terminal.

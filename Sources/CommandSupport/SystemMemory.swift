@@ -18,6 +18,17 @@ public enum SystemMemory {
   /// Largest resident set of this process so far, in bytes.
   public static var peak: UInt64 { cp_peak_resident_bytes() }
 
+  /// Resident set of this process now, in bytes; its peak where the system does not say.
+  public static var resident: UInt64 {
+    for line in text("/proc/self/status").split(separator: "\n") where line.hasPrefix("VmRSS:") {
+      // VmRSS:  12345 kB
+      if let kibibytes = UInt64(line.filter { $0.isNumber && $0.isASCII }) {
+        return kibibytes * 1024
+      }
+    }
+    return peak
+  }
+
   /// Logical processors that this process may run on.
   public static var processorCount: Int { Int(cp_processor_count()) }
 

@@ -1,4 +1,4 @@
-internal import FileIO
+public import FileIO
 public import GGUF
 public import Tensors
 
@@ -20,6 +20,9 @@ public struct PackDirectory: Sendable {
   public let path: String
   /// Kind, sources and files, as `manifest.json` gives them.
   public let manifest: PackManifest
+  /// XXH3-128 of `manifest.json`, which has the digests of all other files: packs with the same one
+  /// have the same content.
+  public let digest: Digest128
   /// Headers of the source: metadata, and tensors with their offsets in the source.
   public let source: GGUFFile
   /// The header archives, a shard each.
@@ -118,6 +121,7 @@ public struct PackDirectory: Sendable {
 
     self.path = path
     self.manifest = manifest
+    digest = text.withUnsafeBytes { XXH3.hash128($0) }
     self.source = source
     self.archives = archives
     self.layout = layout

@@ -57,6 +57,11 @@ package struct AdaptivePolicy: EvictionPolicy {
     frequency.insert(slot, key: key)
   }
 
+  package mutating func insertUnused(_ slot: Int, key: Int) {
+    recency.insertUnused(slot, key: key)
+    frequency.insertUnused(slot, key: key)
+  }
+
   package mutating func remove(_ slot: Int) {
     recency.remove(slot)
     frequency.remove(slot)

@@ -33,8 +33,10 @@ package struct DecayedFrequency: EvictionPolicy {
   /// By slot: sum of the expert it held when it was listed, -1 for none.
   private var listedSums: [Double]
   /// By slot: number of the listing, which breaks ties in favour of recency.
-  private var stamps: [UInt64]
-  private var listings: UInt64 = 0
+  private var stamps: [Int64]
+  private var listings: Int64 = 0
+  /// Listings of experts that were never used, counted down: the last one is evicted first.
+  private var unusedListings: Int64 = 0
 
   /// Lists all of `slotCount` slots, in order of their number.
   /// - Parameters:
@@ -52,7 +54,7 @@ package struct DecayedFrequency: EvictionPolicy {
     heap.reserveCapacity(slotCount)
     positions = [Int32](repeating: -1, count: slotCount)
     listedSums = [Double](repeating: -1, count: slotCount)
-    stamps = [UInt64](repeating: 0, count: slotCount)
+    stamps = [Int64](repeating: 0, count: slotCount)
     for slot in 0..<slotCount { insert(slot, key: nil) }
   }
 
@@ -66,10 +68,20 @@ package struct DecayedFrequency: EvictionPolicy {
   }
 
   package mutating func insert(_ slot: Int, key: Int?) {
-    precondition(positions[slot] < 0)
     listings += 1
-    listedSums[slot] = key.map { sums[$0] } ?? -1
-    stamps[slot] = listings
+    insert(slot, sum: key.map { sums[$0] } ?? -1, stamp: listings)
+  }
+
+  package mutating func insertUnused(_ slot: Int, key: Int) {
+    unusedListings -= 1
+    // An expert that was used before it was evicted and read ahead keeps its sum of uses.
+    insert(slot, sum: sums[key], stamp: unusedListings)
+  }
+
+  private mutating func insert(_ slot: Int, sum: Double, stamp: Int64) {
+    precondition(positions[slot] < 0)
+    listedSums[slot] = sum
+    stamps[slot] = stamp
     positions[slot] = Int32(heap.count)
     heap.append(Int32(slot))
     moveUp(heap.count - 1)

@@ -13,6 +13,11 @@ package protocol EvictionPolicy: Sendable {
   /// that holds nothing of value, which is then evicted first.
   mutating func insert(_ slot: Int, key: Int?)
 
+  /// Lists `slot`, which holds expert `key` that was read ahead and that nobody has used yet: it is
+  /// evicted after slots that hold nothing of value and before experts that were used in this run, of
+  /// several the last one listed first.
+  mutating func insertUnused(_ slot: Int, key: Int)
+
   /// Takes `slot` out; nothing happens when it is not listed.
   mutating func remove(_ slot: Int)
 

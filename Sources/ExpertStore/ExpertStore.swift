@@ -5,7 +5,7 @@ public import FileIO
 /// All layers share one pool of equal slots in one region of memory; a ``CachePolicy`` says which
 /// expert makes room. Reads run on a queue of the store's own and go from the disk straight into the slot,
 /// several experts ahead of the one being computed, first in, first out. Which experts are evicted
-/// depends on the order of calls alone, never on how long a read takes.
+/// depends on the order of calls alone, never on how long a read takes, unless ``warm(_:)`` is used.
 ///
 /// Any number of threads may use a store: each waits for a slot only while it holds none, so they
 /// cannot lock each other out.
@@ -66,13 +66,18 @@ public final class ExpertStore: Sendable {
       backend: core.queue.backend, depth: core.queue.depth, split: reading.split)
   }
 
-  deinit { core.queue.close() }
+  deinit {
+    core.endWarming()
+    core.queue.close()
+  }
 
   /// Bytes of one slot of a store of `source`: its largest expert, rounded up to 16 KiB.
   public static func slotBytes(of source: ExpertSource) -> Int {
     (max(source.slotBytes, 1) + 16383) / 16384 * 16384
   }
 
+  /// Experts of every decoder layer, by layer.
+  public var expertCounts: [Int] { core.source.expertCounts }
   /// Experts held at once.
   public var slotCount: Int { core.slotCount }
   /// Bytes of one slot.
@@ -84,7 +89,13 @@ public final class ExpertStore: Sendable {
   /// The policy that decides at present: ``policy``, or for `.auto` the one it follows.
   public var followedPolicy: CachePolicy { core.table.withLock { $0.followedPolicy } }
   /// What the store has done so far.
-  public var statistics: StoreStatistics { core.table.withLock { $0.statistics } }
+  public var statistics: StoreStatistics {
+    core.table.withLock { table in
+      var statistics = table.statistics
+      statistics.disk = table.meter.activity(at: .now)
+      return statistics
+    }
+  }
 
   /// Whether an expert is in a slot, or on its way there.
   public func isResident(layer: Int, expert: Int) -> Bool {

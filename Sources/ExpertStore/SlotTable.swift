@@ -24,6 +24,10 @@ struct SlotTable {
     var pins = 0
     /// What went wrong; from then on nothing in the slot may be used.
     var failure: ExpertStoreError?
+    /// Its expert was read ahead of any use.
+    var isWarm = false
+    /// Read ahead, and nobody has used it since.
+    var isUnused = false
     /// Nobody waits for it any more: reads that have not begun are skipped.
     var isAbandoned = false
   }
@@ -35,6 +39,10 @@ struct SlotTable {
   /// Bit per read by dense expert number: verified in this process.
   private var verified: [UInt64]
   var statistics = StoreStatistics()
+  /// Reads in flight over time; `statistics` has them only in copies that are handed out.
+  var meter = DiskMeter()
+  /// Experts to read ahead of their use.
+  var warming = WarmList()
   /// Slots listed for eviction that hold nothing: these are evicted before all others.
   private(set) var emptySlotCount: Int
 
@@ -44,6 +52,17 @@ struct SlotTable {
     emptySlotCount = slotCount
     slotOfExpert = [Int32](repeating: -1, count: expertCount)
     verified = [UInt64](repeating: 0, count: expertCount)
+  }
+
+  /// Experts that may be evicted, in the order they would be if nothing more were asked for. Takes a
+  /// copy of the policy apart.
+  var evictionOrder: [Int32] {
+    var rest = policy
+    var keys: [Int32] = []
+    while let slot = rest.popVictim() {
+      if slots[slot].key >= 0 { keys.append(Int32(slots[slot].key)) }
+    }
+    return keys
   }
 
   /// Whether a slot could be assigned now.
@@ -68,6 +87,7 @@ struct SlotTable {
   mutating func pin(_ slot: Int) {
     policy.remove(slot)
     slots[slot].pins += 1
+    slots[slot].isUnused = false
   }
 
   /// Gives one pin back, and after the last one lists the slot for eviction: ahead of all experts
@@ -78,11 +98,11 @@ struct SlotTable {
     release(slot, isSpent: isSpent)
   }
 
-  /// Evicts for expert `key` and returns the slot, pinned, with all `operations` pending; nil when
-  /// every slot is in use.
+  /// Evicts for expert `key` and returns the slot, pinned unless it is being warmed, with all
+  /// `operations` pending; nil when every slot is in use.
   mutating func assign(
     key: Int, layer: Int, expert: Int, reads: [ExpertPlacement.Read], operations: ReadOperations,
-    slices: (_ slot: Int) -> [ExpertSlice]
+    isWarming: Bool = false, slices: (_ slot: Int) -> [ExpertSlice]
   ) -> Int? {
     precondition(slotOfExpert[key] < 0)
     guard let slot = policy.popVictim() else { return nil }
@@ -90,7 +110,8 @@ struct SlotTable {
     forget(slot)
     slots[slot] = Slot(
       key: key, layer: layer, expert: expert, reads: reads, slices: slices(slot),
-      operations: operations, pending: operations.count, pins: 1)
+      operations: operations, pending: operations.count,
+      pins: isWarming ? 0 : 1, isWarm: isWarming, isUnused: isWarming)
     slotOfExpert[key] = Int32(slot)
     return slot
   }
@@ -117,8 +138,13 @@ struct SlotTable {
   mutating func arrive(slot: Int, tag: ReadTag, bytes: Int?) -> Arrival {
     var state = slots[slot]
     var arrival = Arrival(verified: state.key >= 0 ? verified[state.key] : 0)
-    statistics.reads += 1
-    statistics.bytesRead += bytes ?? 0
+    meter.add(-1, at: .now)
+    if state.isWarm {
+      statistics.warmBytes += bytes ?? 0
+    } else {
+      statistics.reads += 1
+      statistics.bytesRead += bytes ?? 0
+    }
     let filled: Range<Int>
     let reads: Range<Int>
     if tag.isRetry {
@@ -152,11 +178,13 @@ struct SlotTable {
     var verifiedBytes = 0
     /// Bit per read: to be read once more.
     var again: UInt64 = 0
+    /// The operation never began.
+    var isCancelled = false
     /// What is wrong for good.
     var failure: ExpertStoreError?
   }
 
-  /// Ends an operation of `slot`; an empty verdict for one that was cancelled.
+  /// Ends an operation of `slot`.
   /// - Returns: Bit per read that is to be read once more; each is pending now.
   mutating func settle(slot: Int, _ verdict: Verdict) -> UInt64 {
     slots[slot].landed |= verdict.landed
@@ -167,10 +195,20 @@ struct SlotTable {
       if slots[slot].failure == nil { slots[slot].failure = failure }
       forget(slot)
     }
+    if verdict.isCancelled {
+      meter.add(-1, at: .now)
+      // What was to be read ahead is not there, and nobody waits for it.
+      if slots[slot].pins == 0 { forget(slot) }
+    }
     let isWanted = !slots[slot].isAbandoned && slots[slot].failure == nil
     let again = isWanted ? verdict.again : 0
     statistics.rereads += again.nonzeroBitCount
     slots[slot].pending += again.nonzeroBitCount - 1
+    if again != 0 { meter.add(again.nonzeroBitCount, at: .now) }
+    if slots[slot].isWarm, slots[slot].pending == 0 {
+      warming.end()
+      if slots[slot].key >= 0 { statistics.warmExperts += 1 }
+    }
     release(slot)
     return again
   }
@@ -187,7 +225,13 @@ struct SlotTable {
   private mutating func release(_ slot: Int, isSpent: Bool = false) {
     guard slots[slot].pins == 0, slots[slot].pending == 0 else { return }
     let key = slots[slot].key
-    if key < 0 { emptySlotCount += 1 }
-    policy.insert(slot, key: key >= 0 && !isSpent ? key : nil)
+    if key < 0 {
+      emptySlotCount += 1
+      policy.insert(slot, key: nil)
+    } else if slots[slot].isUnused {
+      policy.insertUnused(slot, key: key)
+    } else {
+      policy.insert(slot, key: isSpent ? nil : key)
+    }
   }
 }

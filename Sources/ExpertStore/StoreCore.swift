@@ -44,6 +44,8 @@ final class StoreCore: ReadCompletion {
           largestPass: source.expertCounts.max() ?? 0)))
     self.split = split
     queue = try makeQueue(reader.files, memory.bytes, slotBytes)
+    let depth = queue.depth
+    table.withLock { $0.meter.depth = depth }
   }
 
   func key(layer: Int, expert: Int) -> Int {
@@ -51,6 +53,18 @@ final class StoreCore: ReadCompletion {
     precondition(
       (0..<source.expertCounts[layer]).contains(expert), "layer \(layer) has no expert \(expert)")
     return firstKey[layer] + expert
+  }
+
+  /// The expert with dense number `key`.
+  func expert(of key: Int) -> ExpertID {
+    // The last layer that begins at or before the key; layers without experts begin where the next
+    // one does.
+    var (low, high) = (0, firstKey.count)
+    while high - low > 1 {
+      let middle = (low + high) / 2
+      if firstKey[middle] <= key { low = middle } else { high = middle }
+    }
+    return ExpertID(layer: low, expert: key - firstKey[low])
   }
 
   private func address(_ slot: Int) -> UnsafeMutableRawPointer {
@@ -69,23 +83,38 @@ final class StoreCore: ReadCompletion {
       return (slot, true)
     }
     guard table.hasFreeSlot else { return nil }
+    guard let slot = try begin(layer: layer, expert: expert, isWarming: false, in: &table) else {
+      return nil
+    }
+    table.statistics.expertsRead += 1
+    return (slot, false)
+  }
+
+  /// Makes room for an expert that is in no slot and queues its reads. The slot is pinned for the
+  /// caller, unless it is being warmed.
+  /// - Returns: The slot; nil when every slot is in use.
+  func begin(
+    layer: Int, expert: Int, isWarming: Bool, in table: inout SlotTable
+  ) throws -> Int? {
     let placement = source.placement(layer, expert)
     try reader.validate(placement, layer: layer, expert: expert, slotBytes: slotBytes)
     let operations = ReadOperations(placement.reads, split: split)
     let slot = table.assign(
-      key: key, layer: layer, expert: expert, reads: placement.reads, operations: operations
+      key: key(layer: layer, expert: expert), layer: layer, expert: expert,
+      reads: placement.reads, operations: operations, isWarming: isWarming
     ) { slot in
       placement.slices.map { ExpertSlice($0, slot: address(slot)) }
     }
     guard let slot else { return nil }
-    table.statistics.expertsRead += 1
+    table.meter.add(operations.count, at: .now)
     for operation in 0..<operations.count {
       let read = placement.reads[operations.reads(of: operation).lowerBound]
       submit(
         read, bytes: operations.slotBytes(of: operation, placement.reads),
-        tag: ReadTag(slot: slot, index: operation, isRetry: false))
+        tag: ReadTag(slot: slot, index: operation, isRetry: false),
+        priority: isWarming ? .speculative : .demand)
     }
-    return (slot, false)
+    return slot
   }
 
   /// Waits until the reads in `mask` have landed in `slot`; throws what went wrong with any read
@@ -116,14 +145,16 @@ final class StoreCore: ReadCompletion {
   }
 
   /// Reads `bytes` of a slot from the file of `read`, in which they lie where `read` has them.
-  private func submit(_ read: ExpertPlacement.Read, bytes: Range<Int>, tag: ReadTag) {
+  private func submit(
+    _ read: ExpertPlacement.Read, bytes: Range<Int>, tag: ReadTag, priority: ReadPriority
+  ) {
     queue.submit(
       ReadRequest(
         file: reader.files[read.file],
         offset: read.offset + UInt64(bytes.lowerBound - read.slotOffset),
         target: UnsafeMutableRawBufferPointer(
           start: address(tag.slot) + bytes.lowerBound, count: bytes.count),
-        tag: tag.rawValue, completion: self))
+        priority: priority, tag: tag.rawValue, completion: self))
   }
 
   /// Checks what has landed, on the thread that completed the read. With the pool checksums run in
@@ -135,7 +166,7 @@ final class StoreCore: ReadCompletion {
     var verdict = SlotTable.Verdict()
     var reads: [ExpertPlacement.Read] = []
     switch outcome {
-    case .cancelled: break
+    case .cancelled: verdict.isCancelled = true
     case .read, .failed:
       var bytes: Int?
       if case .read(let count) = outcome { bytes = count }
@@ -172,13 +203,18 @@ final class StoreCore: ReadCompletion {
     }
     // While this operation is pending the slot cannot be given to another expert.
     if verdict.failure != nil { cancelReads(of: tag.slot) }
-    let again = table.withLock { $0.settle(slot: tag.slot, verdict) }
+    let (again, isWarming) = table.withLock { table in
+      let again = table.settle(slot: tag.slot, verdict)
+      continueWarming(&table)
+      return (again, table.slots[tag.slot].isUnused)
+    }
     table.wakeAll()
     for index in reads.indices where again & (1 << UInt64(index)) != 0 {
       let read = reads[index]
       submit(
         read, bytes: read.slotOffset..<read.slotOffset + read.length,
-        tag: ReadTag(slot: tag.slot, index: index, isRetry: true))
+        tag: ReadTag(slot: tag.slot, index: index, isRetry: true),
+        priority: isWarming ? .speculative : .demand)
     }
   }
 

@@ -6,16 +6,23 @@ public struct StoreStatistics: Sendable, Equatable {
   public var hits = 0
   /// Experts read, counted when their reads are queued.
   public var expertsRead = 0
-  /// Read operations finished, failed ones and second ones included.
+  /// Read operations finished, failed ones and second ones included; like ``bytesRead`` without those
+  /// that warm the cache.
   public var reads = 0
   /// Slices read a second time because the first delivery was short, wrong or failed.
   public var rereads = 0
-  /// Bytes all read operations delivered.
+  /// Bytes all read operations delivered, without those that warm the cache.
   public var bytesRead = 0
+  /// Experts that ``ExpertStore/warm(_:)`` has read.
+  public var warmExperts = 0
+  /// Bytes that reads of ``ExpertStore/warm(_:)`` delivered.
+  public var warmBytes = 0
   /// Bytes whose checksum was computed and found right.
   public var verifiedBytes = 0
   /// Seconds that compute stood still for a slice or a slot.
   public var stallSeconds = 0.0
+  /// How busy the disk was.
+  public var disk = DiskActivity()
 
   /// Statistics of a store that has done nothing.
   public init() {}
@@ -23,6 +30,11 @@ public struct StoreStatistics: Sendable, Equatable {
   /// Share of requests that needed no read, 0 when there were none.
   public var hitRate: Double {
     expertsRequested == 0 ? 0 : Double(hits) / Double(expertsRequested)
+  }
+
+  /// Bytes a second that the disk delivered while at least one read was in flight, 0 when none was.
+  public var diskBytesPerSecond: Double {
+    disk.busySeconds > 0 ? Double(bytesRead + warmBytes) / disk.busySeconds : 0
   }
 
   /// What happened between snapshot `earlier` and snapshot `later`.
@@ -34,6 +46,9 @@ public struct StoreStatistics: Sendable, Equatable {
     difference.reads = later.reads - earlier.reads
     difference.rereads = later.rereads - earlier.rereads
     difference.bytesRead = later.bytesRead - earlier.bytesRead
+    difference.warmExperts = later.warmExperts - earlier.warmExperts
+    difference.warmBytes = later.warmBytes - earlier.warmBytes
+    difference.disk = later.disk - earlier.disk
     difference.verifiedBytes = later.verifiedBytes - earlier.verifiedBytes
     difference.stallSeconds = later.stallSeconds - earlier.stallSeconds
     return difference

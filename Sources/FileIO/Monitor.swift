@@ -58,6 +58,23 @@ package final class Monitor<State>: @unchecked Sendable {
     }
   }
 
+  /// Waits while `isBlocked` holds, but for no more than about `seconds`, then runs `body` alone with
+  /// the state. A step of the system's clock may lengthen or shorten the wait.
+  package func wait<R>(
+    upTo seconds: Double, while isBlocked: (borrowing State) -> Bool,
+    then body: (inout State) throws -> R
+  ) rethrows -> R {
+    var deadline = timespec()
+    clock_gettime(CLOCK_REALTIME, &deadline)
+    let nanoseconds = deadline.tv_nsec + Int(min(max(seconds, 0), 1e6) * 1e9)
+    deadline.tv_sec += nanoseconds / 1_000_000_000
+    deadline.tv_nsec = nanoseconds % 1_000_000_000
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    while isBlocked(state), pthread_cond_timedwait(condition, mutex, &deadline) == 0 {}
+    return try body(&state)
+  }
+
   /// Wakes one thread that waits.
   package func wakeOne() { pthread_cond_signal(condition) }
 

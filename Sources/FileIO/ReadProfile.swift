@@ -37,7 +37,7 @@ public struct ReadProfile: Sendable {
   public init?(file: File, recordBytes: Int, directory: String? = nil) {
     var (major, minor): (UInt32, UInt32) = (0, 0)
     cp_device(file.descriptorNumber, &major, &minor)
-    guard major != 0 || minor != 0, let directory = directory ?? Self.cacheDirectory else {
+    guard major != 0 || minor != 0, let directory = directory ?? UserCacheDirectory.path else {
       return nil
     }
     let sizeClass = max(recordBytes, 1).leadingZeroBitCount
@@ -78,18 +78,6 @@ public struct ReadProfile: Sendable {
     try? FileManager.default.createDirectory(
       atPath: directory.joined(separator: "/"), withIntermediateDirectories: true)
     try? AtomicFile.write(Array(data), to: path)
-  }
-
-  /// `$XDG_CACHE_HOME/moepack` or `~/.cache/moepack`, `~/Library/Caches/moepack` on macOS.
-  private static var cacheDirectory: String? {
-    let environment = ProcessInfo.processInfo.environment
-    if let cache = environment["XDG_CACHE_HOME"], cache.hasPrefix("/") { return cache + "/moepack" }
-    guard let home = environment["HOME"], home.hasPrefix("/") else { return nil }
-    #if canImport(Darwin)
-      return home + "/Library/Caches/moepack"
-    #else
-      return home + "/.cache/moepack"
-    #endif
   }
 
   /// What the block device calls itself, empty when unknown: device numbers are reused.

@@ -101,6 +101,7 @@ public struct Generator {
     let decodeClock = PhaseClock(store: store)
     var reason = StopReason.length
     var evaluated = 0
+    var maximumReads = 0
     while tokens.count < settings.maximumTokens {
       if !settings.ignoresEnd, ends.contains(next) {
         reason = .endOfText
@@ -116,11 +117,13 @@ public struct Generator {
       let clock = PhaseClock(store: store)
       try session.evaluate([next], logits: .last, receive: receive)
       evaluated += 1
-      try onStep(Step(position: session.position, report: clock.report(tokens: 1)))
+      let report = clock.report(tokens: 1)
+      maximumReads = max(maximumReads, report.maximumReadsInFlight)
+      try onStep(Step(position: session.position, report: report))
     }
     try emit(decoder.finish())
     return Result(
       text: text, tokens: tokens, stopReason: reason, prefill: prefill,
-      decode: decodeClock.report(tokens: evaluated))
+      decode: decodeClock.report(tokens: evaluated, maximumReadsInFlight: maximumReads))
   }
 }

@@ -18,9 +18,28 @@ public struct PhaseReport: Sendable, Encodable {
   public let hitRate: Double
   /// Seconds in which nothing could be computed because an expert was still being read.
   public let stallSeconds: Double
+  /// Those of the experts asked for that were in memory, or on their way there.
+  public let expertsHit: Int
+  /// Read operations; like ``bytesRead`` without those that warm the cache.
+  public let reads: Int
+  /// Slices that had to be read a second time.
+  public let rereads: Int
+  /// Experts that were read ahead to warm the cache.
+  public let warmExperts: Int
+  /// Bytes of reads that warm the cache.
+  public let warmBytes: Int
+  /// Seconds in which at least one read was in flight.
+  public let diskBusySeconds: Double
+  /// Bytes a second that the disk delivered in these seconds, warming included.
+  public let diskBytesPerSecond: Double
+  /// Reads in flight on average in these seconds.
+  public let meanReadsInFlight: Double
+  /// Most reads in flight at once.
+  public let maximumReadsInFlight: Int
 
-  /// A report of `tokens` in `seconds`; `store` is what the expert store did meanwhile.
-  public init(tokens: Int, seconds: Double, store: StoreStatistics) {
+  /// A report of `tokens` in `seconds`; `store` is what the expert store did meanwhile, with
+  /// `maximumReadsInFlight` reads at once at most.
+  public init(tokens: Int, seconds: Double, store: StoreStatistics, maximumReadsInFlight: Int) {
     self.tokens = tokens
     self.seconds = seconds
     tokensPerSecond = seconds > 0 ? Double(tokens) / seconds : 0
@@ -29,6 +48,15 @@ public struct PhaseReport: Sendable, Encodable {
     expertsRead = store.expertsRead
     hitRate = store.hitRate
     stallSeconds = store.stallSeconds
+    expertsHit = store.hits
+    reads = store.reads
+    rereads = store.rereads
+    warmExperts = store.warmExperts
+    warmBytes = store.warmBytes
+    diskBusySeconds = store.disk.busySeconds
+    diskBytesPerSecond = store.diskBytesPerSecond
+    meanReadsInFlight = store.disk.meanReadsInFlight
+    self.maximumReadsInFlight = maximumReadsInFlight
   }
 }
 
@@ -43,11 +71,18 @@ struct PhaseClock {
     before = store.statistics
   }
 
+  /// The report of a phase without parts.
   func report(tokens: Int) -> PhaseReport {
+    report(tokens: tokens, maximumReadsInFlight: store.takeMaximumReadsInFlight())
+  }
+
+  /// The report of a phase of which each part had a report of its own: then the store knows only the
+  /// last part's maximum.
+  func report(tokens: Int, maximumReadsInFlight: Int) -> PhaseReport {
     let elapsed = (ContinuousClock.now - start).components
     return PhaseReport(
       tokens: tokens,
       seconds: Double(elapsed.seconds) + Double(elapsed.attoseconds) * 1e-18,
-      store: store.statistics - before)
+      store: store.statistics - before, maximumReadsInFlight: maximumReadsInFlight)
   }
 }

@@ -11,7 +11,7 @@ struct Bench: ParsableCommand {
     discussion: """
       The prompt is made of token ids drawn with a fixed seed, the text is greedy and goes on after \
       an end-of-text token, so that runs compare. What was in the page cache stays out of it: \
-      experts are read past it.
+      experts are read past it. So does, without --warm, what was hot in an earlier run.
       """)
 
   @OptionGroup var model: RunOptions
@@ -22,10 +22,9 @@ struct Bench: ParsableCommand {
   @Option(help: ArgumentHelp("Tokens to generate.", valueName: "n"))
   var decode = 64
 
-  @Option(
-    name: .customLong("stats-csv"), help: "Write what every token cost to this file.",
-    completion: .file(extensions: ["csv"]))
-  var statsCSV: String?
+  @OptionGroup var observation: ObservationOptions
+
+  @OptionGroup var warmth: WarmOptions
 
   @Flag(help: "Print JSON.")
   var json = false
@@ -41,11 +40,6 @@ struct Bench: ParsableCommand {
     let prefill: PhaseReport
     let decode: PhaseReport
     let peakMemoryBytes: UInt64
-    let expertsUsed: Int
-    let modelExpertsUsed: Int
-    let memory: MemoryReport
-    let io: ReadReport
-    let isa: String
   }
 
   func run() throws {
@@ -54,33 +48,31 @@ struct Bench: ParsableCommand {
       // One token more than is timed: the prompt's evaluation gives the first.
       let loaded = try model.load(contextLength: prefill + decode)
       let session = try Session(model: loaded.model)
-      let statistics = try statsCSV.map { try StatisticsFile(path: $0) }
-      let result = try Generator(session: session, tokenizer: tokenizer).run(
-        prompt: Self.prompt(count: prefill, vocabulary: loaded.model.config.vocabularySize),
-        settings: .init(
-          maximumTokens: decode == 0 ? 0 : decode + 1, sampler: .greedy, ignoresEnd: true),
-        onStep: { try statistics?.add($0) }, onText: { _ in })
+      let hot = warmth.begin(loaded, isDefault: false)
+      defer { hot.keep() }
+      let result = try observation.watch(
+        loaded, budget: model.budget, promptTokens: prefill, maximumTokens: decode
+      ) { onStep in
+        try Generator(session: session, tokenizer: tokenizer).run(
+          prompt: Self.prompt(count: prefill, vocabulary: loaded.model.config.vocabularySize),
+          settings: .init(
+            maximumTokens: decode == 0 ? 0 : decode + 1, sampler: .greedy, ignoresEnd: true),
+          onStep: onStep, onText: { _ in })
+      }
       let memory = MemoryReport(model: loaded.model, budget: model.budget)
       if json {
         try Console.json(
-          Report(
-            prefill: result.prefill, decode: result.decode, peakMemoryBytes: memory.peakBytes,
-            expertsUsed: loaded.model.config.experts.usedCount,
-            modelExpertsUsed: loaded.model.config.experts.modelUsedCount, memory: memory,
-            io: loaded.reading, isa: loaded.model.instructionSet.rawValue))
+          RunDocument(
+            results: Report(
+              prefill: result.prefill, decode: result.decode, peakMemoryBytes: memory.peakBytes),
+            facts: RunFacts(loaded, memory: memory)))
         return
       }
-      var table = TextTable(
-        ["phase", "tokens", "tok/s", "hit rate", "from disk", "waited"], right: [1, 2, 3, 4, 5])
-      for (name, phase) in [("prefill", result.prefill), ("decode", result.decode)] {
-        table.add([
-          name, "\(phase.tokens)", decimal(phase.tokensPerSecond, 2),
-          "\(decimal(phase.hitRate * 100, 1)) %", ByteSize.text(UInt64(phase.bytesRead)),
-          "\(decimal(phase.stallSeconds, 2)) s",
-        ])
-      }
-      Console.line(table.text)
-      Console.message(RunReport.line(result, memory: memory, model: loaded.model))
+      Console.line(RunReport.table([("prefill", result.prefill), ("decode", result.decode)]))
+      Console.message(
+        RunReport.line(
+          [("prompt", result.prefill), ("decode", result.decode)], memory: memory,
+          model: loaded.model))
     }
   }
 

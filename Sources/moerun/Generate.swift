@@ -52,10 +52,9 @@ struct Generate: ParsableCommand {
   @Flag(name: .customLong("ignore-eos"), help: "Go on after an end-of-text token.")
   var ignoreEnd = false
 
-  @Option(
-    name: .customLong("stats-csv"), help: "Write what every token cost to this file.",
-    completion: .file(extensions: ["csv"]))
-  var statsCSV: String?
+  @OptionGroup var observation: ObservationOptions
+
+  @OptionGroup var warmth: WarmOptions
 
   @Flag(help: "Print JSON when all is done, instead of streaming the text.")
   var json = false
@@ -88,11 +87,6 @@ struct Generate: ParsableCommand {
     let stopReason: Generator.StopReason
     let prefill: PhaseReport
     let decode: PhaseReport
-    let expertsUsed: Int
-    let modelExpertsUsed: Int
-    let memory: MemoryReport
-    let io: ReadReport
-    let isa: String
   }
 
   func run() throws {
@@ -102,24 +96,29 @@ struct Generate: ParsableCommand {
       let loaded = try model.load(contextLength: context ?? ids.count + count)
       let session = try Session(model: loaded.model)
       let generator = Generator(session: session, tokenizer: tokenizer)
-      let statistics = try statsCSV.map { try StatisticsFile(path: $0) }
-      let result = try generator.run(
-        prompt: ids,
-        settings: .init(maximumTokens: count, sampler: try sampler, ignoresEnd: ignoreEnd),
-        onStep: { try statistics?.add($0) },
-        onText: { if !json { Console.output($0) } })
+      let hot = warmth.begin(loaded)
+      defer { hot.keep() }
+      let result = try observation.watch(
+        loaded, budget: model.budget, promptTokens: ids.count, maximumTokens: count
+      ) { onStep in
+        try generator.run(
+          prompt: ids,
+          settings: .init(maximumTokens: count, sampler: try sampler, ignoresEnd: ignoreEnd),
+          onStep: onStep, onText: { if !json { Console.output($0) } })
+      }
       let memory = MemoryReport(model: loaded.model, budget: model.budget)
       if json {
         try Console.json(
-          Report(
-            text: result.text, promptTokens: ids.count, completionTokens: result.tokens.count,
-            stopReason: result.stopReason, prefill: result.prefill, decode: result.decode,
-            expertsUsed: loaded.model.config.experts.usedCount,
-            modelExpertsUsed: loaded.model.config.experts.modelUsedCount, memory: memory,
-            io: loaded.reading, isa: loaded.model.instructionSet.rawValue))
+          RunDocument(
+            results: Report(
+              text: result.text, promptTokens: ids.count, completionTokens: result.tokens.count,
+              stopReason: result.stopReason, prefill: result.prefill, decode: result.decode),
+            facts: RunFacts(loaded, memory: memory)))
       } else {
         if !result.text.hasSuffix("\n") { Console.line("") }
-        Console.message(RunReport.line(result, memory: memory, model: loaded.model))
+        RunReport.print(
+          [("prompt", result.prefill), ("decode", result.decode)], memory: memory,
+          model: loaded.model)
       }
     }
   }

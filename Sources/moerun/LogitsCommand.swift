@@ -60,13 +60,11 @@ struct LogitsCommand: ParsableCommand {
       }
       let report = PhaseReport(
         tokens: ids.count, seconds: (ContinuousClock.now - clock).inSeconds,
-        store: loaded.store.statistics)
-      Console.message(
-        RunReport.line(
-          phases: ["prompt \(RunReport.rate(report))"], expertsRead: report.expertsRead,
-          expertsRequested: report.expertsRequested, bytes: report.bytesRead,
-          stall: report.stallSeconds, memory: MemoryReport(model: loaded, budget: model.budget),
-          model: loaded))
+        store: loaded.store.statistics,
+        maximumReadsInFlight: loaded.store.takeMaximumReadsInFlight())
+      RunReport.print(
+        [("prompt", report)], memory: MemoryReport(model: loaded, budget: model.budget),
+        model: loaded)
     }
   }
 

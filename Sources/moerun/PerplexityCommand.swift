@@ -22,6 +22,8 @@ struct PerplexityCommand: ParsableCommand {
   @Option(help: "Tokens of a window.")
   var context = 512
 
+  @OptionGroup var warmth: WarmOptions
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -38,11 +40,6 @@ struct PerplexityCommand: ParsableCommand {
     let context: Int
     let windows: Int
     let prefill: PhaseReport
-    let expertsUsed: Int
-    let modelExpertsUsed: Int
-    let memory: MemoryReport
-    let io: ReadReport
-    let isa: String
   }
 
   func run() throws {
@@ -51,6 +48,8 @@ struct PerplexityCommand: ParsableCommand {
       let ids = try tokenizer.encode(
         bytes: try TextInput.bytes(file, budget: model.budget), addBOS: false)
       let loaded = try model.load(contextLength: context, besides: ids.count * 4)
+      let hot = warmth.begin(loaded)
+      defer { hot.keep() }
       let line = ProgressLine("window")
       defer { line.clear() }
       let vocabulary = tokenizer.vocabulary
@@ -64,24 +63,18 @@ struct PerplexityCommand: ParsableCommand {
       let memory = MemoryReport(model: loaded.model, budget: model.budget)
       if json {
         try Console.json(
-          Report(
-            perplexity: result.perplexity, standardError: result.standardError,
-            tokens: result.tokens, context: context, windows: result.windows,
-            prefill: result.report,
-            expertsUsed: loaded.model.config.experts.usedCount,
-            modelExpertsUsed: loaded.model.config.experts.modelUsedCount, memory: memory,
-            io: loaded.reading, isa: loaded.model.instructionSet.rawValue))
+          RunDocument(
+            results: Report(
+              perplexity: result.perplexity, standardError: result.standardError,
+              tokens: result.tokens, context: context, windows: result.windows,
+              prefill: result.report),
+            facts: RunFacts(loaded, memory: memory)))
         return
       }
       Console.line(
         "perplexity \(decimal(result.perplexity, 4)) +/- \(decimal(result.standardError, 4)) over "
           + "\(result.tokens) tokens in \(result.windows) windows of \(context)")
-      let report = result.report
-      Console.message(
-        RunReport.line(
-          phases: ["prompt \(RunReport.rate(report))"], expertsRead: report.expertsRead,
-          expertsRequested: report.expertsRequested, bytes: report.bytesRead,
-          stall: report.stallSeconds, memory: memory, model: loaded.model))
+      RunReport.print([("prompt", result.report)], memory: memory, model: loaded.model)
     }
   }
 }

@@ -88,6 +88,8 @@ struct RunOptions: ParsableArguments {
   struct Loaded {
     let model: Model
     let reading: ReadReport
+    /// The pack's own digest.
+    let digest: Digest128
   }
 
   /// Opens the pack and loads what stays in memory.
@@ -104,7 +106,7 @@ struct RunOptions: ParsableArguments {
     let model = try Model.load(pack: pack, options: options)
     let reading = ReadReport(
       choice, settings: model.store.reading, hasRegisteredMemory: model.store.isMemoryRegistered)
-    return Loaded(model: model, reading: reading)
+    return Loaded(model: model, reading: reading, digest: pack.digest)
   }
 
   /// How `pack` is to be read.

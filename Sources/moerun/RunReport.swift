@@ -1,6 +1,7 @@
-import ExpertStore
 import CommandSupport
+import ExpertStore
 import Generation
+import Kernels
 import ModelGraph
 
 /// Memory of a run: what it took at most, and what it was allowed.
@@ -26,24 +27,76 @@ struct MemoryReport: Encodable {
   }
 }
 
-/// The line that ends every run.
+/// What the JSON report of every run has, whatever was run.
+struct RunFacts: Encodable {
+  let expertsUsed: Int
+  let modelExpertsUsed: Int
+  let memory: MemoryReport
+  let io: ReadReport
+  let isa: String
+  let warmExperts: Int
+  let warmBytes: Int
+
+  init(_ loaded: RunOptions.Loaded, memory: MemoryReport) {
+    expertsUsed = loaded.model.config.experts.usedCount
+    modelExpertsUsed = loaded.model.config.experts.modelUsedCount
+    self.memory = memory
+    io = loaded.reading
+    isa = loaded.model.instructionSet.rawValue
+    let statistics = loaded.model.store.statistics
+    warmExperts = statistics.warmExperts
+    warmBytes = statistics.warmBytes
+  }
+}
+
+/// One JSON object with the members of a command's results and those of ``RunFacts``.
+struct RunDocument<Results: Encodable>: Encodable {
+  let results: Results
+  let facts: RunFacts
+
+  func encode(to encoder: any Encoder) throws {
+    try results.encode(to: encoder)
+    try facts.encode(to: encoder)
+  }
+}
+
+/// The report that ends every run.
 enum RunReport {
   /// `12 tokens, 85.3 tok/s`.
-  static func rate(_ phase: PhaseReport) -> String {
+  private static func rate(_ phase: PhaseReport) -> String {
     "\(phase.tokens) tokens, \(decimal(phase.tokensPerSecond, 1)) tok/s"
   }
 
-  /// The line of a generation.
-  static func line(
-    _ result: Generator.Result, memory: MemoryReport, model: Model
-  ) -> String {
-    let all = [result.prefill, result.decode]
-    return line(
-      phases: ["prompt \(rate(result.prefill))", "decode \(rate(result.decode))"],
-      expertsRead: all.reduce(0) { $0 + $1.expertsRead },
-      expertsRequested: all.reduce(0) { $0 + $1.expertsRequested },
-      bytes: all.reduce(0) { $0 + $1.bytesRead }, stall: all.reduce(0) { $0 + $1.stallSeconds },
-      memory: memory, model: model)
+  /// Prints table and line to standard error.
+  static func print(
+    _ phases: [(name: String, report: PhaseReport)], memory: MemoryReport, model: Model
+  ) {
+    Console.message(table(phases))
+    Console.message(line(phases, memory: memory, model: model))
+  }
+
+  /// A row a phase: what it read; how fast, for how long and with how many reads in flight the disk
+  /// worked; how long compute waited for it.
+  static func table(_ phases: [(name: String, report: PhaseReport)]) -> String {
+    let hasWarmed = phases.contains { $0.report.warmBytes > 0 }
+    let header = [
+      "phase", "tokens", "tok/s", "experts", "hit rate", "from disk", "GB/s", "busy", "in flight",
+      "most", "waited",
+    ]
+    var table = TextTable(
+      header + (hasWarmed ? ["warmed"] : []), right: Set(1...header.count))
+    for (name, report) in phases {
+      table.add(
+        [
+          name, "\(report.tokens)", decimal(report.tokensPerSecond, 2),
+          "\(report.expertsRequested)", "\(decimal(report.hitRate * 100, 1)) %",
+          ByteSize.text(UInt64(report.bytesRead)), decimal(report.diskBytesPerSecond / 1e9, 2),
+          "\(decimal(report.diskBusySeconds, 2)) s", decimal(report.meanReadsInFlight, 1),
+          "\(report.maximumReadsInFlight)",
+          "\(decimal(report.stallSeconds, 2)) s",
+        ] + (hasWarmed ? [ByteSize.text(UInt64(report.warmBytes))] : []))
+    }
+    return table.text
   }
 
   /// Says so when a token uses another number of experts than the model's own.
@@ -54,16 +107,20 @@ enum RunReport {
       + "\(experts.modelUsedCount)"
   }
 
-  /// The whole line.
+  /// All phases in one line.
   static func line(
-    phases: [String], expertsRead: Int, expertsRequested: Int, bytes: Int, stall: Double,
-    memory: MemoryReport, model: Model
+    _ phases: [(name: String, report: PhaseReport)], memory: MemoryReport, model: Model
   ) -> String {
-    let hits = expertsRequested - expertsRead
-    let share = expertsRequested > 0 ? Double(hits) / Double(expertsRequested) * 100 : 100
-    return "moerun: " + phases.joined(separator: "; ") + override(model)
-      + "; experts read \(expertsRead) of \(expertsRequested) (hit rate \(decimal(share, 1)) %), "
-      + "\(ByteSize.text(UInt64(bytes))) from disk, waited \(decimal(stall, 2)) s for it; "
-      + "peak memory \(ByteSize.text(memory.peakBytes)) of \(ByteSize.text(memory.budgetBytes))"
+    let reports = phases.map(\.report)
+    let requested = reports.reduce(0) { $0 + $1.expertsRequested }
+    let read = reports.reduce(0) { $0 + $1.expertsRead }
+    let bytes = reports.reduce(0) { $0 + $1.bytesRead }
+    let share = requested > 0 ? Double(requested - read) / Double(requested) * 100 : 100
+    let stall = decimal(reports.reduce(0) { $0 + $1.stallSeconds }, 2)
+    return "moerun: " + phases.map { "\($0.name) \(rate($0.report))" }.joined(separator: "; ")
+      + override(model) + "; experts read \(read) of \(requested) (hit rate "
+      + "\(decimal(share, 1)) %), \(ByteSize.text(UInt64(bytes))) from disk, waited \(stall) s "
+      + "for it; peak memory \(ByteSize.text(memory.peakBytes)) of "
+      + "\(ByteSize.text(memory.budgetBytes))"
   }
 }

@@ -7,12 +7,32 @@ final class StatisticsFile {
   private let file: File
   private var length: UInt64 = 0
 
+  /// Columns in their order, each with what it holds.
+  static let columns: [(name: String, content: String)] = [
+    ("position", "tokens in the sequence after the evaluation"),
+    ("tokens", "tokens evaluated"),
+    ("seconds", "time it took"),
+    ("tokens_per_second", "tokens over seconds"),
+    ("experts_requested", "experts asked for, one a layer and distinct expert"),
+    ("experts_read", "those of them that had to be read"),
+    ("hit_rate", "share of the others, which were in memory"),
+    ("bytes_read", "bytes that reads delivered, those that warm the cache left out"),
+    ("stall_seconds", "time that compute stood still for a read"),
+    ("read_bytes_per_second", "bytes_read over seconds"),
+    ("reads", "read operations"),
+    ("rereads", "slices read twice, since the first time went wrong"),
+    ("disk_busy_seconds", "time with at least one read in flight"),
+    ("disk_bytes_per_second", "bytes_read and warm_bytes over disk_busy_seconds"),
+    ("mean_reads_in_flight", "reads in flight on average in that time"),
+    ("maximum_reads_in_flight", "most reads in flight at once"),
+    ("warm_experts", "experts read ahead to warm the cache"),
+    ("warm_bytes", "bytes of such reads"),
+  ]
+
   /// Creates the file at `path`, or replaces it, and writes the header.
   init(path: String) throws {
     file = try File.creating(path)
-    try write(
-      "position,tokens,seconds,tokens_per_second,experts_requested,experts_read,hit_rate,"
-        + "bytes_read,stall_seconds,read_bytes_per_second")
+    try write(Self.columns.map(\.name).joined(separator: ","))
   }
 
   /// Appends a row.
@@ -23,8 +43,12 @@ final class StatisticsFile {
       "\(step.position)", "\(report.tokens)", decimal(report.seconds, 6),
       decimal(report.tokensPerSecond, 3), "\(report.expertsRequested)", "\(report.expertsRead)",
       decimal(report.hitRate, 4), "\(report.bytesRead)", decimal(report.stallSeconds, 6),
-      decimal(rate, 0),
+      decimal(rate, 0), "\(report.reads)", "\(report.rereads)",
+      decimal(report.diskBusySeconds, 6), decimal(report.diskBytesPerSecond, 0),
+      decimal(report.meanReadsInFlight, 3), "\(report.maximumReadsInFlight)",
+      "\(report.warmExperts)", "\(report.warmBytes)",
     ]
+    precondition(cells.count == Self.columns.count)
     try write(cells.joined(separator: ","))
   }
 

@@ -64,9 +64,9 @@ struct Trace: ParsableCommand {
       Console.message(
         "moerun: \(output): routing of \(ids.count) prompt tokens and "
           + "\(result.decode.tokens) generated ones")
-      Console.message(
-        RunReport.line(
-          result, memory: MemoryReport(model: loaded, budget: model.budget), model: loaded))
+      RunReport.print(
+        [("prompt", result.prefill), ("decode", result.decode)],
+        memory: MemoryReport(model: loaded, budget: model.budget), model: loaded)
     }
   }
 }

@@ -25,7 +25,8 @@ struct SimulateCommandTests {
     let text = "There was once a poor woman, and she had three sons who went out into the world."
     let options = ["--memory", "80MiB", "--cache-policy", policy, "--batch", "5"]
     let run = try object(
-      ["generate", try pack, "-p", text, "-n", "40", "--json", "--ignore-eos"] + options)
+      ["generate", try pack, "-p", text, "-n", "40", "--json", "--ignore-eos", "--no-warm"]
+        + options)
     let memory = try #require(run["memory"] as? [String: Any])
     #expect(memory["cache_policy"] as? String == policy)
     let slots = try #require(memory["expert_slots"] as? Int)

@@ -65,6 +65,7 @@ struct ExpertStoreTests {
       }
       var statistics = store.statistics
       statistics.stallSeconds = 0
+      statistics.disk = DiskActivity()
       return statistics
     }
     for run in runs { #expect(run == runs[0]) }

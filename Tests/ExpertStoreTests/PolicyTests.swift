@@ -37,8 +37,10 @@ struct PolicyTests {
     var uses = [[Int]](repeating: [], count: keyCount)
     var pass = 0
     var stamp = walk.slots
+    // Stamps of empty slots lie below those of unused experts, and these below 0.
+    let empty = -1_000_000
     // Listed at first: every slot, empty, in order of number.
-    var listed = (0..<walk.slots).map { Listed(slot: $0, sum: -1, stamp: $0) }
+    var listed = (0..<walk.slots).map { Listed(slot: $0, sum: -1, stamp: empty + $0) }
     var taken: [Int] = []
     let growth = 1 + 0.6931471805599453 / (halfLife * Double(layerCount))
     func sum(_ key: Int) -> Double {
@@ -55,7 +57,7 @@ struct PolicyTests {
       taken.append(slot)
     }
     for _ in 0..<400 {
-      switch Int.random(in: 0..<5, using: &random) {
+      switch Int.random(in: 0..<6, using: &random) {
       case 0:
         pass += 1
         let layer = Int.random(in: 0..<layerCount, using: &random)
@@ -79,10 +81,18 @@ struct PolicyTests {
         // An empty slot goes before all others; the last of several first, as in a stack.
         listed.append(
           Listed(
-            slot: slot, sum: key.map(sum) ?? -1, stamp: key == nil ? -stamp : stamp,
+            slot: slot, sum: key.map(sum) ?? -1, stamp: key == nil ? empty - stamp : stamp,
             pass: pass))
         recency.insert(slot, key: key)
         frequency.insert(slot, key: key)
+      case 5 where !taken.isEmpty:
+        let slot = taken.remove(at: Int.random(in: 0..<taken.count, using: &random))
+        let key = Int.random(in: 0..<keyCount, using: &random)
+        stamp += 1
+        // Read ahead and not used: after the empty ones, the last of several first.
+        listed.append(Listed(slot: slot, sum: sum(key), stamp: -stamp, pass: pass))
+        recency.insertUnused(slot, key: key)
+        frequency.insertUnused(slot, key: key)
       case 4:
         let oldest = listed.min { $0.stamp < $1.stamp }
         #expect(recency.isEmpty == listed.isEmpty && frequency.isEmpty == listed.isEmpty)

@@ -107,7 +107,7 @@ struct MemoryPlanTests {
   func scratch() throws {
     let plan = try largePlan { _ in }
     #expect(plan.batch == 512)
-    #expect(plan.scratchBytes <= 120 << 20)
+    #expect(plan.scratchBytes <= 128 << 20)
     #expect(try largePlan { $0.batch = 1 }.scratchBytes <= 3 << 20)
   }
 

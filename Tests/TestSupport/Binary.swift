@@ -34,6 +34,12 @@ public struct Binary: Sendable {
     url = directory.appending(path: name)
   }
 
+  /// Keeps what the tools note for their next run out of the user's own cache directory.
+  private static let cache: [String: String] = {
+    guard let directory = try? TemporaryDirectory.untilExit() else { return [:] }
+    return ["XDG_CACHE_HOME": directory.path]
+  }()
+
   /// Where the tool lies.
   public var path: String { url.path }
 
@@ -44,7 +50,8 @@ public struct Binary: Sendable {
     let process = Process()
     process.executableURL = url
     process.arguments = arguments
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    let base = ProcessInfo.processInfo.environment.merging(Self.cache) { $1 }
+    process.environment = base.merging(environment) { $1 }
     if let directory { process.currentDirectoryURL = URL(filePath: directory) }
     return process
   }

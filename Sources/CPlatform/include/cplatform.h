@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cp_terminal.h"
 #include "cp_uring.h"
 
 /* Opens `path` for reading past the page cache: O_DIRECT on Linux, F_NOCACHE on macOS.

@@ -1,0 +1,54 @@
+import ExpertStore
+import FileIO
+import Testing
+
+@Suite("Disk activity")
+struct DiskActivityTests {
+  @Test("busy time and reads in flight are weighted by time, capped at the queue's depth")
+  func weighted() {
+    let start = ContinuousClock.now
+    func at(_ seconds: Int) -> ContinuousClock.Instant { start + .seconds(seconds) }
+    var meter = DiskMeter(at: start)
+    meter.depth = 3
+    meter.add(2, at: at(10))
+    meter.add(4, at: at(11))
+    #expect(meter.activity(at: at(12)).busySeconds == 2)
+    #expect(meter.activity(at: at(12)).readSeconds == 2 + 3)
+    meter.add(-5, at: at(13))
+    meter.add(-1, at: at(17))
+    #expect(meter.takeMaximum() == 3)
+    #expect(meter.takeMaximum() == 0)
+    let activity = meter.activity(at: at(100))
+    #expect(activity.busySeconds == 7)
+    #expect(activity.readSeconds == 2 + 6 + 4)
+    #expect(activity.meanReadsInFlight == 12.0 / 7)
+    meter.add(1, at: at(100))
+    #expect(meter.takeMaximum() == 1)
+    #expect(meter.takeMaximum() == 1)
+    #expect(DiskActivity().meanReadsInFlight == 0)
+  }
+
+  @Test(
+    "a store's figures fit together, whatever the backend", arguments: SyntheticPack.readings)
+  func store(_ reading: ReadSettings) throws {
+    let pack = try SyntheticPack()
+    let store = try pack.store(slots: 6, reading: reading)
+    let start = ContinuousClock.now
+    for request in ExpertStoreTests.requests {
+      try pack.check(store, layer: request.layer, request.experts)
+    }
+    // Whoever asked has waited for every byte, so nothing is in flight.
+    let elapsed = ContinuousClock.now - start
+    let statistics = store.statistics
+    #expect(statistics.disk.busySeconds > 0)
+    #expect(statistics.disk.busySeconds <= elapsed / .seconds(1))
+    #expect(statistics.disk.meanReadsInFlight >= 1)
+    #expect(statistics.disk.meanReadsInFlight <= Double(reading.depth))
+    #expect((1...reading.depth).contains(store.takeMaximumReadsInFlight()))
+    #expect(store.takeMaximumReadsInFlight() == 0)
+    #expect(
+      statistics.diskBytesPerSecond
+        == Double(statistics.bytesRead) / statistics.disk.busySeconds)
+    #expect(store.statistics == statistics)
+  }
+}
