@@ -57,6 +57,12 @@ static void handle(int signal_number, void (*handler)(int)) {
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
   sigaction(signal_number, &action, NULL);
+  /* Whoever started the process may have done so from a thread that blocks signals, as the workers
+   * of thread pools do; the mask is inherited. */
+  sigset_t own;
+  sigemptyset(&own);
+  sigaddset(&own, signal_number);
+  pthread_sigmask(SIG_UNBLOCK, &own, NULL);
 }
 
 void cp_exit_on_interrupt(const char *message) {

@@ -55,13 +55,15 @@ public struct MemoryPlan: Sendable, Equatable {
   public let scratchBytes: Int
   /// Experts held at once.
   public let slotCount: Int
+  /// Bytes that the caller holds beside the model.
+  public let reservedBytes: Int
   /// Bytes that were allowed, nil for no limit.
   public let budget: Int?
 
   /// Bytes of everything but experts.
   public var fixedBytes: Int {
     demand.residentBytes + demand.tableBytes + cacheBytes + stateBytes + scratchBytes
-      + demand.processBytes
+      + demand.processBytes + reservedBytes
   }
 
   /// Bytes of all slots.
@@ -92,11 +94,12 @@ public struct MemoryPlan: Sendable, Equatable {
     cacheBytes = sessions * KVCache.byteCount(config: config, contextLength: context)
     stateBytes = sessions * RecurrentState.byteCount(config: config)
     scratchBytes = sessions * layout.byteCount
+    reservedBytes = options.reservedBytes
     budget = options.memoryBudget
 
     let fixed =
       demand.residentBytes + demand.tableBytes + cacheBytes + stateBytes + scratchBytes
-      + demand.processBytes
+      + demand.processBytes + options.reservedBytes
     let wanted = min(options.maximumSlots ?? demand.expertCount, demand.expertCount)
     let fitting = options.memoryBudget.map { max(0, $0 - fixed) / max(1, demand.slotBytes) }
     let minimum = config.experts.usedCount
@@ -107,6 +110,7 @@ public struct MemoryPlan: Sendable, Equatable {
         + "\(Self.text(cacheBytes)), recurrent state \(Self.text(stateBytes)), buffers "
         + "\(Self.text(scratchBytes)), tables \(Self.text(demand.tableBytes)), process "
         + Self.text(demand.processBytes)
+        + (reservedBytes > 0 ? ", text and tokens \(Self.text(reservedBytes))" : "")
       let need = Self.text(fixed + minimum * demand.slotBytes, roundingUp: true)
       let given =
         options.memoryBudget.map { "memory is limited to \(Self.text($0))" }

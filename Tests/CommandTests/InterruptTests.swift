@@ -123,60 +123,64 @@ struct InterruptTests {
   }
 
   /// A library that makes reads of expert files hang after the first so many, as a dead disk does.
-  private static let hangingReads: Result<String, any Error> = Result {
-    let directory = try TemporaryDirectory.untilExit()
-    let source = directory.file("hang.c")
-    try Data(
-      """
-      #define _GNU_SOURCE
-      #include <dlfcn.h>
-      #include <stdatomic.h>
-      #include <stdio.h>
-      #include <stdlib.h>
-      #include <string.h>
-      #include <unistd.h>
-      static _Atomic int reads;
-      static void hang_on_expert_files(int fd) {
-        char link[64], path[4096];
-        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-        ssize_t length = readlink(link, path, sizeof path - 1);
-        if (length <= 0) return;
-        path[length] = 0;
-        if (!strstr(path, ".experts") || ++reads <= atoi(getenv("HANG_AFTER"))) return;
-        fputs("hanging\\n", stderr);
-        for (;;) pause();
-      }
-      ssize_t pread(int fd, void *to, size_t count, off_t at) {
-        hang_on_expert_files(fd);
-        return ((ssize_t (*)(int, void *, size_t, off_t))dlsym(RTLD_NEXT, "pread"))(fd, to, count, at);
-      }
-      ssize_t pread64(int fd, void *to, size_t count, off64_t at) {
-        hang_on_expert_files(fd);
-        return ((ssize_t (*)(int, void *, size_t, off64_t))dlsym(RTLD_NEXT, "pread64"))(fd, to, count, at);
-      }
+  private static let hangingReads: Result<(library: String, home: TemporaryDirectory), any Error> =
+    Result {
+      let directory = try TemporaryDirectory.untilExit()
+      let source = directory.file("hang.c")
+      try Data(
+        """
+        #define _GNU_SOURCE
+        #include <dlfcn.h>
+        #include <stdatomic.h>
+        #include <stdio.h>
+        #include <stdlib.h>
+        #include <string.h>
+        #include <unistd.h>
+        static _Atomic int reads;
+        static void hang_on_expert_files(int fd) {
+          char link[64], path[4096];
+          snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+          ssize_t length = readlink(link, path, sizeof path - 1);
+          if (length <= 0) return;
+          path[length] = 0;
+          if (!strstr(path, ".experts") || ++reads <= atoi(getenv("HANG_AFTER"))) return;
+          fputs("hanging\\n", stderr);
+          for (;;) pause();
+        }
+        ssize_t pread(int fd, void *to, size_t count, off_t at) {
+          hang_on_expert_files(fd);
+          return ((ssize_t (*)(int, void *, size_t, off_t))dlsym(RTLD_NEXT, "pread"))(fd, to, count, at);
+        }
+        ssize_t pread64(int fd, void *to, size_t count, off64_t at) {
+          hang_on_expert_files(fd);
+          return ((ssize_t (*)(int, void *, size_t, off64_t))dlsym(RTLD_NEXT, "pread64"))(fd, to, count, at);
+        }
 
-      """.utf8
-    ).write(to: URL(filePath: source))
-    let library = directory.file("hang.so")
-    let compiler = Process()
-    compiler.executableURL = URL(filePath: "/usr/bin/env")
-    compiler.arguments = ["clang", "-shared", "-fPIC", "-o", library, source, "-ldl"]
-    try compiler.run()
-    compiler.waitUntilExit()
-    guard compiler.terminationStatus == 0 else { throw CocoaError(.fileNoSuchFile) }
-    return library
-  }
+        """.utf8
+      ).write(to: URL(filePath: source))
+      let library = directory.file("hang.so")
+      let compiler = Process()
+      compiler.executableURL = URL(filePath: "/usr/bin/env")
+      compiler.arguments = ["clang", "-shared", "-fPIC", "-o", library, source, "-ldl"]
+      try compiler.run()
+      compiler.waitUntilExit()
+      guard compiler.terminationStatus == 0 else { throw CocoaError(.fileNoSuchFile) }
+      return (library, directory)
+    }
 
   #if os(Linux)
     @Test("while a read hangs: ends all the same, after five seconds or with the second signal")
     func hangingRead() throws {
-      let library = try Self.hangingReads.get()
+      let library = try Self.hangingReads.get().library
       for isImpatient in [true, false] {
         let place = try Place()
         let run = try place.start(
-          ["generate", place.pack, "-p", Self.prompt, "-n", "900", "--ignore-eos"],
-          environment: ["LD_PRELOAD": library, "HANG_AFTER": "700"])
-        try #require(run.wait { run.errorsSoFar.contains("hanging") })
+          [
+            "generate", place.pack, "-p", Self.prompt, "-n", "900", "--ignore-eos", "--memory",
+            "78MiB",
+          ], environment: ["LD_PRELOAD": library, "HANG_AFTER": "1500"])
+        let isHanging = run.wait { run.errorsSoFar.contains("hanging") }
+        try #require(isHanging, "\(run.errorsSoFar)")
         usleep(200_000)
         let start = ContinuousClock.now
         run.send(SIGTERM)

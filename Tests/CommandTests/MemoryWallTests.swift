@@ -16,7 +16,7 @@ struct MemoryWallTests {
     ),
     (
       "perplexity",
-      ["-f", Fixtures.path("golden/tiny-qwen35moe-seedmix/ppl.txt"), "--context", "256"]
+      ["-f", Fixtures.path("golden/tiny-qwen35moe-seedmix/ref.txt"), "--context", "64"]
     ),
   ]
 
@@ -55,7 +55,7 @@ struct MemoryWallTests {
     let pack = try SharedPack.shared.get().pack
     let (command, options) = Self.commands[index]
     let minimum = try Self.minimum(command, pack, options)
-    for more in [0, 300_000, 3 << 20, 40 << 20] {
+    for more in [0, 600_000, 40 << 20] {
       _ = try Self.run(command, pack, options, budget: (minimum + more) / 4096 * 4096)
     }
   }

@@ -5,7 +5,8 @@
 #include <stdbool.h>
 
 /* Makes SIGINT, SIGTERM and SIGHUP write `message` (a copy of at most 255 bytes is kept) to standard
- * error and end the process at once with status 128 + signal. A SIGHUP that is ignored stays so. */
+ * error and end the process at once with status 128 + signal. A SIGHUP that is ignored stays so; a
+ * signal that is blocked is unblocked. For the main thread, before it starts others. */
 void cp_exit_on_interrupt(const char *message);
 
 /* From now on the first of these signals is only noted, for cp_interrupt_signal. When the process has
