@@ -10,7 +10,7 @@ DEMO = .build/demo
 # Our own Swift sources; the rule set is .swift-format.
 SWIFT_SOURCES = Package.swift Sources Tests
 
-.PHONY: all setup build demo test lint format fuzz bench-stream clean
+.PHONY: all setup build demo test lint format fuzz bench-stream wall clean
 
 all: build
 
@@ -72,6 +72,10 @@ BENCH_DIR = .build/bench
 bench-stream: build
 	python3 Benchmarks/bench_stream.py --moepack $(MOEPACK) --moerun $(MOERUN) --work $(BENCH_DIR) \
 	  $(if $(PEER),--peer $(PEER))
+
+# The peak of every command against --memory, in memory groups of exactly that size, as root.
+wall: build
+	python3 Benchmarks/memory_wall.py --moepack $(MOEPACK) --moerun $(MOERUN) --work $(BENCH_DIR)
 
 clean:
 	rm -rf .build .build-fuzz

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -62,10 +61,11 @@ uint64_t cp_content_stamp(int fd) {
   struct stat facts;
   if (fstat(fd, &facts) != 0) return 0;
 #if defined(__APPLE__)
-  struct timespec time = facts.st_mtimespec;
+  struct timespec time = facts.st_ctimespec;
 #else
-  struct timespec time = facts.st_mtim;
+  struct timespec time = facts.st_ctim;
 #endif
+  /* Not the time of modification: tools that copy a file set that back to the original's. */
   uint64_t nanoseconds = (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
   return nanoseconds ^ (uint64_t)facts.st_size * 0x9E3779B97F4A7C15u;
 }
@@ -136,34 +136,6 @@ int cp_processor_count(void) {
 #endif
   long count = sysconf(_SC_NPROCESSORS_ONLN);
   return count > 0 ? (int)count : 1;
-}
-
-static char interrupt_message[256];
-static volatile size_t interrupt_length;
-
-/* Only calls that POSIX lists as safe in a handler. */
-static void interrupted(int signal_number) {
-  cp_restore_terminal();
-  ssize_t ignored = write(STDERR_FILENO, interrupt_message, interrupt_length);
-  (void)ignored;
-  _exit(128 + signal_number);
-}
-
-void cp_exit_on_interrupt(const char *message) {
-  strncpy(interrupt_message, message, sizeof interrupt_message - 1);
-  interrupt_length = strlen(interrupt_message);
-  struct sigaction action;
-  memset(&action, 0, sizeof action);
-  action.sa_handler = interrupted;
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGINT, &action, NULL);
-  sigaction(SIGTERM, &action, NULL);
-  /* A process started by a thread that blocks signals, as Dispatch's do, inherits that. */
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 bool cp_lock(int fd) {

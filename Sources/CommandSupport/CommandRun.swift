@@ -10,7 +10,8 @@ public enum ExitStatus {
 }
 
 /// Runs the body of a command: errors become one line on standard error and exit code 2.
-/// Ctrl-C and SIGTERM end the process at once, with status 130 or 143.
+/// Ctrl-C, SIGTERM and SIGHUP end the process at once, with status 130, 143 and 129, unless the body
+/// chooses otherwise: ``Interruption``.
 ///
 /// `program` is the name that the line starts with; `interruption` says what an interrupted command
 /// leaves, and the next step. Throws an exit code, or argument-parser's error for wrong usage.

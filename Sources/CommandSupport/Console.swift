@@ -1,3 +1,4 @@
+internal import CPlatform
 #if canImport(FoundationEssentials)
   internal import FoundationEssentials
 #else
@@ -53,6 +54,8 @@ public enum Console {
       let count = bytes.withUnsafeBytes { systemWrite(descriptor, $0.baseAddress, $0.count) }
       if count >= 0 {
         bytes = bytes.dropFirst(count)
+        // A signal may end the process before the line goes on.
+        if isResult, bytes.isEmpty { cp_set_unfinished_line(!text.utf8.isLine) }
       } else if errno != EINTR && errno != EAGAIN {
         guard isResult else { return }
         if errno == EPIPE { exit(0) }
@@ -62,6 +65,11 @@ public enum Console {
       }
     }
   }
+}
+
+extension String.UTF8View {
+  /// Whether it ends with a line feed.
+  fileprivate var isLine: Bool { last == UInt8(ascii: "\n") }
 }
 
 private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {

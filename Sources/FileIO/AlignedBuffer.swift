@@ -33,7 +33,9 @@ public final class AlignedBuffer: @unchecked Sendable {
       address != MAP_FAILED
     else {
       throw FileIOError(
-        .outOfMemory, path: "memory", message: "the system refused \(count) bytes")
+        .outOfMemory, path: "memory",
+        message: "the system refused \(count) bytes; free memory, or raise this process's limit "
+          + "on it (ulimit -v)")
     }
     mapping = address
     mappedLength = length

@@ -27,8 +27,8 @@ public final class File: Sendable {
   /// The descriptor, for system calls that nothing here wraps. It stays this file's to close.
   package var descriptorNumber: Int32 { descriptor.rawValue }
 
-  /// A value that changes whenever somebody writes to the file or changes its length. It follows
-  /// the file's time of modification, so a writer that sets the time back is not noticed.
+  /// A value that changes whenever somebody writes to the file or changes its length, even one who
+  /// sets the time of modification back; a new name or owner changes it too.
   public var contentStamp: UInt64 { cp_content_stamp(descriptor.rawValue) }
 
   /// Opens an existing regular file for reading through the page cache.

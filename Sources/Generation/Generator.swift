@@ -28,6 +28,8 @@ public struct Generator {
     case length
     /// The context is full.
     case contextFull = "context_full"
+    /// The session was told to stop: what is there is whole, as far as it goes.
+    case cancelled
   }
 
   /// One evaluation: the prompt, or one generated token.
@@ -50,6 +52,9 @@ public struct Generator {
     public let prefill: PhaseReport
     /// Everything after it.
     public let decode: PhaseReport
+
+    /// Whether it ended because the session was told to stop.
+    public var isCancelled: Bool { stopReason == .cancelled }
   }
 
   private let session: Session
@@ -62,6 +67,8 @@ public struct Generator {
   }
 
   /// Generates after `prompt`.
+  ///
+  /// A session that is cancelled meanwhile is no error: the result holds what there is by then.
   /// - Parameters:
   ///   - prompt: Token ids, at least one.
   ///   - settings: When to stop, and how to choose.
@@ -93,9 +100,15 @@ public struct Generator {
     let receive = { (_: Int, logits: UnsafeBufferPointer<Float>) in
       next = try sampler.sample(logits.span)
     }
-    try session.evaluate(
+    let start = session.position
+    let isPrompted = try evaluate(
       prompt, logits: settings.maximumTokens > 0 ? .last : .none, receive: receive)
-    let prefill = prefillClock.report(tokens: prompt.count)
+    let prefill = prefillClock.report(tokens: session.position - start)
+    guard isPrompted else {
+      return Result(
+        text: "", tokens: [], stopReason: .cancelled, prefill: prefill,
+        decode: PhaseClock(store: store).report(tokens: 0))
+    }
     try onStep(Step(position: session.position, report: prefill))
 
     let decodeClock = PhaseClock(store: store)
@@ -115,7 +128,10 @@ public struct Generator {
         break
       }
       let clock = PhaseClock(store: store)
-      try session.evaluate([next], logits: .last, receive: receive)
+      guard try evaluate([next], logits: .last, receive: receive) else {
+        reason = .cancelled
+        break
+      }
       evaluated += 1
       let report = clock.report(tokens: 1)
       maximumReads = max(maximumReads, report.maximumReadsInFlight)
@@ -125,5 +141,19 @@ public struct Generator {
     return Result(
       text: text, tokens: tokens, stopReason: reason, prefill: prefill,
       decode: decodeClock.report(tokens: evaluated, maximumReadsInFlight: maximumReads))
+  }
+
+  /// Evaluates `tokens`; false when the session was told to stop before all were through.
+  private func evaluate(
+    _ tokens: [Int32], logits: Session.LogitsRequest,
+    receive: (_ index: Int, _ logits: UnsafeBufferPointer<Float>) throws -> Void
+  ) throws -> Bool {
+    do {
+      try session.evaluate(tokens, logits: logits, receive: receive)
+      return true
+    } catch {
+      guard (error as? ModelGraphError)?.code == .cancelled else { throw error }
+      return false
+    }
   }
 }

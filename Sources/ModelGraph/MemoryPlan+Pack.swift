@@ -11,12 +11,14 @@ extension MemoryPlan {
   /// - Throws: ``ModelGraphError`` with all the numbers when fewer experts fit than a token uses.
   public init(pack: PackDirectory, config: ModelConfig, options: ModelOptions) throws {
     let source = ExpertSource(pack: pack, layerCount: config.layerCount)
+    let headerBytes = pack.archives.reduce(0) { $0 + $1.bytes.count }
     try self.init(
       name: pack.path, config: config,
       demand: Demand(
         residentBytes: pack.residentByteCount,
-        tableBytes: pack.archives.reduce(pack.checksums.byteCount) { $0 + $1.bytes.count },
-        slotBytes: ExpertStore.slotBytes(of: source), expertCount: source.expertCount),
+        tableBytes: headerBytes + pack.checksums.byteCount,
+        slotBytes: ExpertStore.slotBytes(of: source), expertCount: source.expertCount,
+        processBytes: Self.processBytes(headerBytes: headerBytes)),
       options: options)
   }
 }

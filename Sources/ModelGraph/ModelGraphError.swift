@@ -18,6 +18,8 @@ public struct ModelGraphError: Error, Sendable, CustomStringConvertible {
     case notANumber
     /// An earlier evaluation broke off between two layers.
     case incompleteState
+    /// The session was told to stop.
+    case cancelled
   }
 
   /// What kind of error it is.

@@ -7,6 +7,8 @@ public import Kernels
 public struct ModelOptions: Sendable {
   /// Bytes that everything together may take; nil for no limit.
   public var memoryBudget: Int?
+  /// Bytes of the budget that the caller itself holds while the model runs.
+  public var reservedBytes = 0
   /// Positions of a session, cut to what the model was made for.
   public var contextLength = 4096
   /// Sessions that may live at once.

@@ -31,6 +31,8 @@ public final class Session {
   public private(set) var position = 0
   /// Shown every block's result; slows evaluation down.
   public var observer: Observer?
+  /// Asked before every layer; once true the evaluation ends with a `.cancelled` error. Nil for never.
+  public var isCancelled: (() -> Bool)?
 
   private let lease: SessionLease
   private let cache: KVCache
@@ -172,6 +174,10 @@ public final class Session {
     run.observe("model.input_embed", layer: nil, scratch.residual, shape)
     model.angles.write(position: run.position, tokens: run.tokens, to: scratch)
     for (layer, weights) in model.weights.layers.enumerated() {
+      if let isCancelled, isCancelled() {
+        throw ModelGraphError(
+          .cancelled, "cancelled at position \(position), before layer \(layer)")
+      }
       run.normalize(scratch.residual, weight: weights.mixerNorm, into: scratch.normed)
       run.observe("attn_norm", layer: layer, scratch.normed, shape)
       mixers[layer].mix(run, cache: cache, state: state)

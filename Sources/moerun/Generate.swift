@@ -10,7 +10,8 @@ struct Generate: ParsableCommand {
     abstract: "Continue a prompt.",
     discussion: """
       The text streams to standard output, a report of what it cost follows on standard error. \
-      Without --temperature the most probable token is always taken. Example:
+      Without --temperature the most probable token is always taken. Ctrl-C ends the text, the \
+      report still comes; a second one ends at once. Example:
 
         moerun generate model.moepack -p "Once upon a time" -n 100 --temperature 0.7
       """)
@@ -95,6 +96,8 @@ struct Generate: ParsableCommand {
       let ids = try tokenizer.encode(prompt)
       let loaded = try model.load(contextLength: context ?? ids.count + count)
       let session = try Session(model: loaded.model)
+      Interruption.stopsGracefully("moerun")
+      session.isCancelled = { Interruption.isRequested }
       let generator = Generator(session: session, tokenizer: tokenizer)
       let hot = warmth.begin(loaded)
       defer { hot.keep() }
@@ -115,11 +118,19 @@ struct Generate: ParsableCommand {
               stopReason: result.stopReason, prefill: result.prefill, decode: result.decode),
             facts: RunFacts(loaded, memory: memory)))
       } else {
-        if !result.text.hasSuffix("\n") { Console.line("") }
+        if !result.text.hasSuffix("\n"), !(result.isCancelled && result.text.isEmpty) {
+          Console.line("")
+        }
+        if result.isCancelled {
+          Console.message(
+            "moerun: interrupted after \(result.prefill.tokens) of \(ids.count) prompt tokens and "
+              + "\(result.tokens.count) of \(count) generated ones")
+        }
         RunReport.print(
           [("prompt", result.prefill), ("decode", result.decode)], memory: memory,
           model: loaded.model)
       }
+      if result.isCancelled { throw Interruption.exitCode }
     }
   }
 }

@@ -104,7 +104,7 @@ private struct InfoReport: Encodable {
       budgetBytes: plan.budget, residentBytes: plan.demand.residentBytes,
       tableBytes: plan.demand.tableBytes, kvCacheBytes: plan.cacheBytes,
       stateBytes: plan.stateBytes, scratchBytes: plan.scratchBytes,
-      processBytes: MemoryPlan.processAllowance, slotBytes: plan.demand.slotBytes,
+      processBytes: plan.demand.processBytes, slotBytes: plan.demand.slotBytes,
       slots: plan.slotCount, contextTokens: plan.contextLength, batchTokens: plan.batch)
     self.io = io
     self.isa = isa

@@ -33,7 +33,7 @@ struct LogitsCommand: ParsableCommand {
 
   func run() throws {
     let partial = output + ".partial"
-    try runCommand("moerun", interruption: "what was written so far is \(partial)") {
+    try runCommand("moerun", interruption: "nothing was written") {
       // A pipe or device would be replaced by a file.
       _ = try File.readingIfPresent(output)
       let ids = try tokenIDs()
@@ -44,6 +44,7 @@ struct LogitsCommand: ParsableCommand {
         session.observer = { name, _, values, _ in recorder.record(name, values) }
       }
       let vocabulary = loaded.config.vocabularySize
+      Interruption.removes(partial)
       let file = try File.creating(partial)
       let clock = ContinuousClock.now
       do {

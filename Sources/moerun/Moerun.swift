@@ -9,7 +9,7 @@ struct Moerun: ParsableCommand {
       Make a pack with moepack convert. Weights that every token needs stay in memory, experts \
       come and go within --memory; the text never depends on what was cached.
 
-      Exit status: 0 done, 2 could not do it, 64 wrong usage.
+      Exit status: 0 done, 2 could not do it, 64 wrong usage; 130 ended by Ctrl-C, 143 by SIGTERM.
       """,
     version: "0.1.0",
     subcommands: [

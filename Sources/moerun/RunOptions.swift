@@ -102,7 +102,7 @@ struct RunOptions: ParsableArguments {
     let pack = try PackDirectory.open(pack)
     let choice = try readChoice(for: pack)
     var options = modelOptions(contextLength: contextLength, reading: choice.settings)
-    options.memoryBudget = options.memoryBudget.map { max(0, $0 - besides) }
+    options.reservedBytes = besides
     let model = try Model.load(pack: pack, options: options)
     let reading = ReadReport(
       choice, settings: model.store.reading, hasRegisteredMemory: model.store.isMemoryRegistered)

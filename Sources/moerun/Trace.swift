@@ -60,6 +60,7 @@ struct Trace: ParsableCommand {
         prompt: ids,
         settings: .init(maximumTokens: count, sampler: .greedy, ignoresEnd: ignoreEnd),
         onText: { _ in })
+      Interruption.removes(output + ".partial")
       try AtomicFile.write(recorder.trace.csv, to: output)
       Console.message(
         "moerun: \(output): routing of \(ids.count) prompt tokens and "

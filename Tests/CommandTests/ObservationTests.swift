@@ -86,6 +86,26 @@ struct ObservationTests {
     #expect(first["perplexity"] as? Double == second["perplexity"] as? Double)
   }
 
+  @Test("a run that is interrupted keeps what was hot by then", arguments: [SIGINT, SIGTERM])
+  func interrupted(_ signal: Int32) throws {
+    let output = directory.file("text")
+    _ = FileManager.default.createFile(atPath: output, contents: nil)
+    let process = Binary.moerun.process(
+      [
+        "generate", pack, "-p", "The sea was calm", "-n", "4000", "--ignore-eos", "--memory",
+        "84MiB",
+      ], environment: environment)
+    process.standardOutput = try FileHandle(forWritingTo: URL(filePath: output))
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    while try FileBytes.size(output) == 0, process.isRunning { usleep(2000) }
+    kill(process.processIdentifier, signal)
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 128 + signal)
+    #expect(try hotSets.count == 1)
+    #expect((try report(generation)["warm_bytes"] as? Int ?? 0) > 0)
+  }
+
   @Test("a hot set that is damaged is left out, told only to those who debug, and replaced")
   func damaged() throws {
     let first = try report(generation)

@@ -62,6 +62,28 @@ struct MemoryPlanTests {
     #expect(try plan { $0.memoryBudget = asked }.slotCount == 2)
   }
 
+  @Test("what the caller holds counts, in the refusal too")
+  func reserved() throws {
+    let fixed = try plan { _ in }.fixedBytes
+    let held = try plan { $0.reservedBytes = 5 << 20 }
+    #expect(held.fixedBytes == fixed + (5 << 20))
+    let error = #expect(throws: ModelGraphError.self) {
+      try plan { options in
+        options.reservedBytes = 5 << 20
+        options.memoryBudget = fixed + 2 * (2 << 20)
+      }
+    }
+    #expect(error?.message.contains("give at least 174.") == true)
+    #expect(error?.message.contains("text and tokens 5.0 MiB") == true)
+  }
+
+  @Test("a large vocabulary takes more of the process than is set aside at least")
+  func headers() throws {
+    #expect(MemoryPlan.processBytes(headerBytes: 0) == MemoryPlan.processAllowance)
+    #expect(MemoryPlan.processBytes(headerBytes: 8 << 20) == MemoryPlan.processAllowance)
+    #expect(MemoryPlan.processBytes(headerBytes: 20 << 20) == 94 << 20)
+  }
+
   @Test("sessions and context count")
   func sessions() throws {
     let one = try plan { $0.contextLength = 16 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cp_interrupt.h"
 #include "cp_terminal.h"
 #include "cp_uring.h"
 
@@ -25,8 +26,9 @@ bool cp_is_regular_file(int fd);
  * 4096 when the kernel does not say. */
 size_t cp_direct_alignment(int fd);
 
-/* When the content of `fd` was last changed, in nanoseconds, mixed with its length: two equal values
- * mean that nothing wrote to it in between. */
+/* When `fd` was last changed, its content or what the system keeps about it, in nanoseconds, mixed with
+ * its length: two equal values mean that nothing wrote to it in between. No process can set this
+ * time. */
 uint64_t cp_content_stamp(int fd);
 
 /* The device that `fd` lies on; both 0 when unknown. */
@@ -46,10 +48,6 @@ uint64_t cp_physical_memory_bytes(void);
 
 /* Logical processors this process may run on. */
 int cp_processor_count(void);
-
-/* Makes SIGINT and SIGTERM write `message` (a copy of at most 255 bytes is kept) to standard error
- * and end the process at once with status 128 + signal. */
-void cp_exit_on_interrupt(const char *message);
 
 /* Takes the lock of the open file or directory `fd`, without waiting; it ends with the descriptor, or
  * the process. False when another descriptor holds it; true also where locks do not exist. */
