@@ -55,10 +55,18 @@ public enum FileChange: CaseIterable, Sendable, CustomStringConvertible {
     case .extended: try resize(path, size + 4096)
     case .rewritten: try overwrite(path, random.next(count: size))
     case .rewrittenWithOldTime:
-      let facts = try FileManager.default.attributesOfItem(atPath: path)
-      guard let time = facts[.modificationDate] as? Date else { throw CocoaError(.fileReadUnknown) }
+      var facts = stat()
+      guard stat(path, &facts) == 0 else { throw CocoaError(.fileReadUnknown) }
       try overwrite(path, random.next(count: size))
-      try FileManager.default.setAttributes([.modificationDate: time], ofItemAtPath: path)
+      // To the nanosecond, as the tools that copy times do; Foundation rounds them.
+      #if canImport(Darwin)
+        let times = [facts.st_atimespec, facts.st_mtimespec]
+      #else
+        let times = [facts.st_atim, facts.st_mtim]
+      #endif
+      guard utimensat(AT_FDCWD, path, times, 0) == 0 else {
+        throw CocoaError(.fileWriteUnknown)
+      }
     }
   }
 
