@@ -87,6 +87,16 @@ bool cp_advise_huge_pages(void *address, size_t length) {
 #endif
 }
 
+void cp_populate(void *address, size_t length) {
+#if defined(__linux__)
+  /* MADV_POPULATE_WRITE, which the C library may be too old to know; kernels before 5.14 refuse. */
+  (void)madvise(address, length, 23);
+#else
+  (void)address;
+  (void)length;
+#endif
+}
+
 void cp_name_thread(const char *name) {
 #if defined(__linux__)
   char cut[16];

@@ -15,7 +15,10 @@ public struct ExpertSlice: Sendable {
   /// Bit per read that has to land before the slice may be used.
   let reads: UInt64
 
-  init(_ slice: ExpertPlacement.Slice, slot: UnsafeMutableRawPointer) {
+  /// `alsoNeeded`: reads to wait for that the slice itself does not lie in.
+  init(
+    _ slice: ExpertPlacement.Slice, slot: UnsafeMutableRawPointer, alsoNeeded: UInt64 = 0
+  ) {
     func view(_ component: ExpertPlacement.Component) -> MatrixView {
       MatrixView(
         type: component.type, rows: component.rows, columns: component.columns,
@@ -24,6 +27,6 @@ public struct ExpertSlice: Sendable {
     gate = slice.gate.map(view)
     up = view(slice.up)
     down = view(slice.down)
-    reads = slice.reads.reduce(0) { $0 | 1 << UInt64($1) }
+    reads = slice.reads.reduce(alsoNeeded) { $0 | 1 << UInt64($1) }
   }
 }

@@ -29,16 +29,17 @@ public final class ExpertStore: Sendable {
   ///   - reading: How experts are read.
   ///   - verification: When slices are checked.
   ///   - policy: Which expert makes room.
+  ///   - features: What is done to be fast.
   /// - Throws: ``ExpertStoreError`` when `slotCount` is below `minimumSlots`, `FileIOError` when a
   ///   file cannot be opened, the memory cannot be reserved or the backend is not available.
   public convenience init(
     source: ExpertSource, slotCount: Int, minimumSlots: Int = 1,
     reading: ReadSettings = .standard, verification: ReadVerification = .first,
-    policy: CachePolicy = .auto
+    policy: CachePolicy = .auto, features: StoreFeatures = .all
   ) throws {
     try self.init(
       source: source, slotCount: slotCount, minimumSlots: minimumSlots, reading: reading,
-      verification: verification, policy: policy,
+      verification: verification, policy: policy, features: features,
       makeQueue: reading.makeQueue(files:memory:piece:))
   }
 
@@ -46,7 +47,8 @@ public final class ExpertStore: Sendable {
   /// completions from `submit`; the store closes it.
   package init(
     source: ExpertSource, slotCount: Int, minimumSlots: Int, reading: ReadSettings,
-    verification: ReadVerification, policy: CachePolicy, makeQueue: ReadQueueFactory
+    verification: ReadVerification, policy: CachePolicy, features: StoreFeatures = .all,
+    makeQueue: ReadQueueFactory
   ) throws {
     let slotBytes = Self.slotBytes(of: source)
     guard slotCount >= max(minimumSlots, 1) else {
@@ -59,7 +61,7 @@ public final class ExpertStore: Sendable {
     let slots = min(slotCount, max(source.expertCount, 1))
     let core = try StoreCore(
       source: source, slotCount: slots, slotBytes: slotBytes, verification: verification,
-      split: reading.split, policy: policy, makeQueue: makeQueue)
+      split: reading.split, policy: policy, features: features, makeQueue: makeQueue)
     self.core = core
     self.policy = policy
     self.reading = ReadSettings(
@@ -78,6 +80,10 @@ public final class ExpertStore: Sendable {
 
   /// Experts of every decoder layer, by layer.
   public var expertCounts: [Int] { core.source.expertCounts }
+  /// Takes all the memory of the slots from the system now, zeroed, rather than page by page as slots
+  /// are first filled: what a virtual machine's host takes for that belongs in no timed phase.
+  public func populate() { core.populate() }
+
   /// Experts held at once.
   public var slotCount: Int { core.slotCount }
   /// Bytes of one slot.

@@ -14,12 +14,13 @@ final class StoreCore: ReadCompletion {
   private let verification: ReadVerification
   private let memory: AlignedBuffer  // [slotCount, slotBytes]
   private let split: Int
+  private let features: StoreFeatures
   let table: Monitor<SlotTable>
   let queue: any ReadQueue
 
   init(
     source: ExpertSource, slotCount: Int, slotBytes: Int, verification: ReadVerification,
-    split: Int, policy: CachePolicy, makeQueue: ReadQueueFactory
+    split: Int, policy: CachePolicy, features: StoreFeatures, makeQueue: ReadQueueFactory
   ) throws {
     self.source = source
     self.slotCount = slotCount
@@ -34,7 +35,9 @@ final class StoreCore: ReadCompletion {
     }
     firstKey = keys
     reader = try SliceReader(source: source)
-    memory = try AlignedBuffer(count: slotCount * slotBytes)
+    memory = try AlignedBuffer(
+      count: slotCount * slotBytes, usesHugePages: features.contains(.hugePages))
+    self.features = features
     table = Monitor(
       SlotTable(
         slotCount: slotCount, expertCount: total,
@@ -65,6 +68,14 @@ final class StoreCore: ReadCompletion {
       if firstKey[middle] <= key { low = middle } else { high = middle }
     }
     return ExpertID(layer: low, expert: key - firstKey[low])
+  }
+
+  /// Gives all slots their pages.
+  func populate() {
+    let step = max(slotBytes, 32 << 20)
+    for start in stride(from: 0, to: memory.count, by: step) {
+      memory.populate(start..<min(memory.count, start + step))
+    }
   }
 
   private func address(_ slot: Int) -> UnsafeMutableRawPointer {
@@ -99,11 +110,15 @@ final class StoreCore: ReadCompletion {
     let placement = source.placement(layer, expert)
     try reader.validate(placement, layer: layer, expert: expert, slotBytes: slotBytes)
     let operations = ReadOperations(placement.reads, split: split)
+    let alsoNeeded: UInt64 =
+      features.contains(.sliceReadiness) ? 0 : (1 << UInt64(placement.reads.count)) - 1
     let slot = table.assign(
       key: key(layer: layer, expert: expert), layer: layer, expert: expert,
       reads: placement.reads, operations: operations, isWarming: isWarming
     ) { slot in
-      placement.slices.map { ExpertSlice($0, slot: address(slot)) }
+      placement.slices.map {
+        ExpertSlice($0, slot: address(slot), alsoNeeded: alsoNeeded)
+      }
     }
     guard let slot else { return nil }
     table.meter.add(operations.count, at: .now)

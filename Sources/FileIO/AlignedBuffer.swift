@@ -23,9 +23,11 @@ public final class AlignedBuffer: @unchecked Sendable {
   private static let hugePage = 2 << 20
 
   /// Maps `count` bytes (at least one page); throws `.outOfMemory` when the kernel refuses.
-  public init(count: Int) throws(FileIOError) {
+  ///
+  /// Without `usesHugePages` the region stays in small pages, to measure what they cost.
+  public init(count: Int, usesHugePages: Bool = true) throws(FileIOError) {
     precondition(count >= 0)
-    let wantsHuge = count >= Self.hugePage
+    let wantsHuge = usesHugePages && count >= Self.hugePage
     let alignment = wantsHuge ? Self.hugePage : 16384
     let length = max(count, 1) + alignment
     let flags = MAP_PRIVATE | MAP_ANON
@@ -46,6 +48,15 @@ public final class AlignedBuffer: @unchecked Sendable {
   }
 
   deinit { munmap(mapping, mappedLength) }
+
+  /// Has the kernel give `range` its pages now, zeroed, instead of one by one when they are first
+  /// touched. Harmless to do twice; does nothing where the system has no call for it.
+  public func populate(_ range: Range<Int>) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count)
+    guard let base = bytes.baseAddress, !range.isEmpty else { return }
+    let first = range.lowerBound / 4096 * 4096
+    cp_populate(base + first, range.upperBound - first)
+  }
 
   /// Bytes of the region.
   public var count: Int { bytes.count }

@@ -56,7 +56,7 @@ public final class Model: Sendable {
     let store = try ExpertStore(
       source: source, slotCount: plan.slotCount, minimumSlots: config.experts.usedCount,
       reading: options.reading, verification: options.verification,
-      policy: options.cachePolicy,
+      policy: options.cachePolicy, features: options.storeFeatures,
       makeQueue: options.makeReadQueue ?? options.reading.makeQueue(files:memory:piece:))
     return Model(
       config: config, plan: plan, store: store, weights: weights, kernels: kernels,

@@ -26,6 +26,8 @@ public struct ModelOptions: Sendable {
   public var instructionSet: InstructionSet?
   /// Which expert makes room for one that has to be read.
   public var cachePolicy = CachePolicy.auto
+  /// What the expert store does to be fast.
+  public var storeFeatures = StoreFeatures.all
   /// Routed experts a token, instead of the model's own top-k; nil for that.
   public var expertsUsed: Int?
   /// Experts to hold at most, whatever the budget; nil for as many as fit.

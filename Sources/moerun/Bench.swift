@@ -1,6 +1,7 @@
 import Kernels
 import ArgumentParser
 import CommandSupport
+import ExpertStore
 import Generation
 import ModelGraph
 import Tokenizers
@@ -11,7 +12,8 @@ struct Bench: ParsableCommand {
     discussion: """
       The prompt is made of token ids drawn with a fixed seed, the text is greedy and goes on after \
       an end-of-text token, so that runs compare. What was in the page cache stays out of it: \
-      experts are read past it. So does, without --warm, what was hot in an earlier run.
+      experts are read past it. So does, without --warm, what was hot in an earlier run, and so \
+      does the time that the system takes to hand out memory.
       """)
 
   @OptionGroup var model: RunOptions
@@ -25,6 +27,25 @@ struct Bench: ParsableCommand {
   @OptionGroup var observation: ObservationOptions
 
   @OptionGroup var warmth: WarmOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "Leave a part of the engine out, to see what it is worth; may be repeated.",
+      valueName: "part"))
+  var without: [Part] = []
+
+  /// Parts that `--without` leaves out.
+  enum Part: String, ExpressibleByArgument, CaseIterable {
+    case hugePages = "huge-pages"
+    case sliceReadiness = "slice-readiness"
+
+    var feature: StoreFeatures {
+      switch self {
+      case .hugePages: .hugePages
+      case .sliceReadiness: .sliceReadiness
+      }
+    }
+  }
 
   @Flag(help: "Print JSON.")
   var json = false
@@ -46,7 +67,10 @@ struct Bench: ParsableCommand {
     try runCommand("moerun") {
       let tokenizer = try Tokenizer(packAt: model.pack)
       // One token more than is timed: the prompt's evaluation gives the first.
-      let loaded = try model.load(contextLength: prefill + decode)
+      let loaded = try model.load(
+        contextLength: prefill + decode,
+        features: without.reduce(.all) { $0.subtracting($1.feature) })
+      loaded.model.store.populate()
       let session = try Session(model: loaded.model)
       let hot = warmth.begin(loaded, isDefault: false)
       defer { hot.keep() }

@@ -96,13 +96,17 @@ struct RunOptions: ParsableArguments {
   /// - Parameters:
   ///   - contextLength: Positions that the session will have.
   ///   - besides: Bytes of the budget that the command itself holds while the model runs.
+  ///   - features: What the expert store does to be fast.
   /// - Returns: The model, ready for a session, and how it reads.
   /// - Throws: What is wrong with the pack or its model, and the numbers when it does not fit.
-  func load(contextLength: Int, besides: Int = 0) throws -> Loaded {
+  func load(
+    contextLength: Int, besides: Int = 0, features: StoreFeatures = .all
+  ) throws -> Loaded {
     let pack = try PackDirectory.open(pack)
     let choice = try readChoice(for: pack)
     var options = modelOptions(contextLength: contextLength, reading: choice.settings)
     options.reservedBytes = besides
+    options.storeFeatures = features
     let model = try Model.load(pack: pack, options: options)
     let reading = ReadReport(
       choice, settings: model.store.reading, hasRegisteredMemory: model.store.isMemoryRegistered)

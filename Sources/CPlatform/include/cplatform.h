@@ -37,6 +37,9 @@ void cp_device(int fd, uint32_t *major_number, uint32_t *minor_number);
 /* Advises huge pages for [address, address + length). Best effort; false when refused. */
 bool cp_advise_huge_pages(void *address, size_t length);
 
+/* Gives [address, address + length), aligned to 4 KiB, its pages now. Best effort. */
+void cp_populate(void *address, size_t length);
+
 /* Names the calling thread, cut to what the system allows (15 bytes on Linux). */
 void cp_name_thread(const char *name);
 
