@@ -12,8 +12,9 @@ public import FileIO
 public final class ExpertStore: Sendable {
   let core: StoreCore
 
-  /// Tokens that ``SliceFeed`` serves at once at most; more of them go through ``withExperts(layer:experts:_:)``.
-  /// With so few tokens most experts have one token, and a slice is too little work to be divided.
+  /// Tokens that are served at once through ``SliceFeed`` at most; more of them go through
+  /// ``withExperts(layer:experts:_:)``. With so few most experts have one token, and a slice is too
+  /// little work to be divided.
   public static let largestSlicePass = 8
 
   /// How experts are read; the depth is the one the system granted.

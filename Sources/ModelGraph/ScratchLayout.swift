@@ -68,12 +68,10 @@ struct ScratchLayout {
     blockOutput = reserve(hidden)
     cosines = reserve(batch * config.attention.rotatedSize / 2)
     sines = reserve(batch * config.attention.rotatedSize / 2)
-    let inner = max(
-      config.attention.querySize, config.deltaNet.valueSize,
-      config.experts.largestIntermediateSize)
     quantized = reserve(batch * Self.quantizedFloats(config.hiddenSize))
-    quantizedInner = reserve(batch * Self.quantizedFloats(inner))
     let start = floatCount
+    // The first buffer of each mixer, which is done with when the mixer's output is multiplied.
+    quantizedInner = start
     var end = start
     for reserveBlock in [
       Self.reserveAttention, Self.reserveDeltaNet, Self.reserveExperts, Self.reserveLogits,
@@ -87,7 +85,8 @@ struct ScratchLayout {
 
   private static func reserveAttention(_ layout: inout ScratchLayout, _ config: ModelConfig) {
     let (batch, shape) = (layout.batch, config.attention)
-    layout.queryAndGate = layout.reserve(batch * 2 * shape.querySize)
+    layout.queryAndGate = layout.reserve(
+      batch * max(2 * shape.querySize, quantizedFloats(shape.querySize)))
     layout.query = layout.reserve(batch * shape.querySize)
     layout.key = layout.reserve(batch * shape.keyValueSize)
     layout.value = layout.reserve(batch * shape.keyValueSize)
@@ -98,10 +97,11 @@ struct ScratchLayout {
   private static func reserveDeltaNet(_ layout: inout ScratchLayout, _ config: ModelConfig) {
     let (batch, shape) = (layout.batch, config.deltaNet)
     let window = (batch + shape.convolutionWidth - 1) * shape.channelCount
+    layout.convolved = layout.reserve(
+      batch * max(shape.channelCount, quantizedFloats(shape.valueSize)))
     // The convolution is done with its inputs before anything is recalled.
     layout.window = layout.reserve(max(window, batch * shape.valueSize))
     layout.recalled = layout.window
-    layout.convolved = layout.reserve(batch * shape.channelCount)
     layout.gate = layout.reserve(batch * shape.valueSize)
     layout.alpha = layout.reserve(batch * shape.valueHeadCount)
     layout.beta = layout.reserve(batch * shape.valueHeadCount)
@@ -110,6 +110,11 @@ struct ScratchLayout {
 
   private static func reserveExperts(_ layout: inout ScratchLayout, _ config: ModelConfig) {
     let (batch, shape) = (layout.batch, config.experts)
+    // Rows of slices, which are rounded up one by one.
+    let inner = (1...ExpertMatrices.largestSliceCount).map { count in
+      count * quantizedFloats((shape.largestIntermediateSize + count - 1) / count)
+    }
+    _ = layout.reserve(batch * (inner.max() ?? 0))
     layout.router = layout.reserve(batch * shape.count)
     layout.weights = layout.reserve(batch * shape.usedCount)
     layout.shared = layout.reserve(batch * config.hiddenSize)

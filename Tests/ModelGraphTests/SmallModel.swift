@@ -78,6 +78,26 @@ struct SmallModel {
     tensors = tensors.map { $0.name == name ? (name, type, dimensions) : $0 }
   }
 
+  /// The same with Q8_0 experts of four slices, and a shared one of two.
+  static let quantized: SmallModel = {
+    var model = SmallModel()
+    model.set("expert_feed_forward_length", .uint32(128))
+    model.set("expert_shared_feed_forward_length", .uint32(64))
+    for block in 0..<4 {
+      for (part, rows, suffix) in [("exps", 128, [6]), ("shexp", 64, [])]
+        as [(String, UInt64, [UInt64])]
+      {
+        for name in ["gate", "up"] {
+          model.replace(
+            "blk.\(block).ffn_\(name)_\(part).weight", type: .q8_0, dimensions: [32, rows] + suffix)
+        }
+        model.replace(
+          "blk.\(block).ffn_down_\(part).weight", type: .q8_0, dimensions: [rows, 32] + suffix)
+      }
+    }
+    return model
+  }()
+
   /// Writes and packs the model.
   func pack() throws -> PackedModel {
     let directory = try TemporaryDirectory()
@@ -128,6 +148,14 @@ struct SmallModel {
     switch tensor.type {
     case .f32: for value in floats { bytes.appendLittleEndian(value.bitPattern) }
     case .f16: for value in floats { bytes.appendLittleEndian(half(value)) }
+    case .q8_0:
+      // Values are steps of 1/64, so this is exact too.
+      for start in stride(from: 0, to: floats.count, by: 32) {
+        bytes.appendLittleEndian(half(1 / 64))
+        for value in floats[start..<start + 32] {
+          bytes.append(UInt8(bitPattern: Int8(value * 64)))
+        }
+      }
     default: bytes = [UInt8](repeating: 0, count: Int(tensor.byteCount))
     }
     return bytes
