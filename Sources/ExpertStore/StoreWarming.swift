@@ -4,7 +4,7 @@ internal import FileIO
 extension ExpertStore {
   /// Reads `experts` in the background, in this order, until no slot is empty.
   ///
-  /// Their reads begin only while no other is queued, two experts at a time, and evict nothing. What
+  /// Their reads begin only while no other is queued, two experts at a time, and evict nothing of value. What
   /// cannot be read is left out without a word: whoever needs it reads it again and reports what is
   /// wrong. An expert that has arrived is a resident one like any other, but evicted before those
   /// that were used, the last of `experts` first. Returns at once; the reads end with the store.
