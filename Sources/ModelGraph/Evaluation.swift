@@ -10,6 +10,8 @@ struct Evaluation {
   let observer: Session.Observer?
   /// Tokens of the chunk, at most the batch of `scratch`.
   let tokens: Int
+  /// Of quantised activations.
+  let precision: Activations.Precision
   /// Position of the first token in the sequence.
   let position: Int
 
@@ -36,7 +38,7 @@ struct Evaluation {
         x + range.lowerBound * columns, stride: columns, columns: columns, tokens: range.count,
         into: out + range.lowerBound * bytes)
     }
-    return Activations(x, stride: columns, quantized: out)
+    return Activations(x, stride: columns, quantized: out, precision: precision)
   }
 
   /// `out[t] = w x[t]` for all tokens of the chunk, rows of `out` tightly packed.

@@ -85,11 +85,6 @@ struct ExpertBlock {
     for token in 0..<run.tokens { shares[token] = Float(1 / (1 + exp(-Double(shares[token])))) }
   }
 
-  /// Activations of routed experts have 8 bits where they are quantised, as in the reference: their
-  /// products are most of a prompt's work, and the sum over experts evens the errors out. The shared
-  /// expert is dense and has 16.
-  static let routedPrecision = Activations.Precision.bits8
-
   /// The rows of `input` that pairs `rows` have: by a list where `matrices` take quantised activations,
   /// copied one after the other into `copy`, `[rows, hidden]`, where they take floats.
   func gather(
@@ -100,7 +95,7 @@ struct ExpertBlock {
     let list = UnsafeBufferPointer(rebasing: tokens[rows])
     var own = Activations(
       input.values + Int(list[0]) * hidden, stride: hidden, quantized: input.quantized,
-      rows: list.baseAddress, precision: Self.routedPrecision)
+      rows: list.baseAddress, precision: input.precision)
     let areQuantized =
       run.kernels.takesQuantized(matrices.gate.type, columns: hidden)
       && run.kernels.takesQuantized(matrices.up.type, columns: hidden)

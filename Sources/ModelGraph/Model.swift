@@ -21,6 +21,14 @@ public final class Model: Sendable {
   /// Tokens that go through a layer together.
   public var batch: Int { plan.batch }
 
+  /// How much of activations products use where they are quantised.
+  public let precision: Activations.Precision
+  /// Bits of an activation in products with quantised weights: 32 where they stay floats.
+  public var activationBits: Int {
+    guard kernels.quantizedByteCount(columns: 32) > 0 else { return 32 }
+    return precision == .bits16 ? 16 : 8
+  }
+
   let weights: ModelWeights
   let kernels: KernelSet
   let pool: ComputePool
@@ -36,6 +44,7 @@ public final class Model: Sendable {
     self.store = store
     self.weights = weights
     self.kernels = kernels
+    precision = options.precision
     pool = ComputePool(threads: options.effectiveThreads)
     angles = RotaryAngles(config.attention)
   }

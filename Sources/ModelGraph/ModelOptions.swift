@@ -3,7 +3,7 @@ public import FileIO
 public import Kernels
 
 /// How a model is to be run. No choice but ``instructionSet`` and
-/// ``expertsUsed`` changes any result.
+/// ``expertsUsed`` or ``precision`` changes any result.
 public struct ModelOptions: Sendable {
   /// Bytes that everything together may take; nil for no limit.
   public var memoryBudget: Int?
@@ -30,6 +30,9 @@ public struct ModelOptions: Sendable {
   public var storeFeatures = StoreFeatures.all
   /// Routed experts a token, instead of the model's own top-k; nil for that.
   public var expertsUsed: Int?
+  /// How much of activations products use where the instruction set quantises them: 16 bits are as
+  /// good as floats, 8 bits are what llama.cpp uses.
+  public var precision = Activations.Precision.bits16
   /// Experts to hold at most, whatever the budget; nil for as many as fit.
   public var maximumSlots: Int?
 

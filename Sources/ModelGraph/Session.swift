@@ -119,7 +119,7 @@ public final class Session {
       let count = min(model.batch, tokens.count - done)
       let run = Evaluation(
         config: model.config, kernels: model.kernels, pool: model.pool, scratch: scratch,
-        observer: observer, tokens: count, position: position)
+        observer: observer, tokens: count, precision: model.precision, position: position)
       isIncomplete = true
       try evaluate(tokens[done..<done + count], run)
       isIncomplete = false

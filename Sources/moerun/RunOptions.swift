@@ -3,6 +3,7 @@ import CommandSupport
 import ExpertPack
 public import ExpertStore
 import FileIO
+import Kernels
 import ModelGraph
 
 /// Options of every command that runs the model.
@@ -62,6 +63,13 @@ struct RunOptions: ParsableArguments {
       "Experts a token uses in a layer; changes the text. (default: the model's own)",
       valueName: "k"))
   var expertsUsed: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Bits of activations in products with quantised weights, with avx512: 16, as good as floats, "
+        + "or 8, as in llama.cpp; changes the text a little, and prompts are faster.",
+      valueName: "bits"))
+  var activations = ActivationBits.sixteen
 
   func validate() throws {
     if let ioThreads, !(1...64).contains(ioThreads) {
@@ -130,12 +138,21 @@ struct RunOptions: ParsableArguments {
     options.verification = verifyReads
     options.cachePolicy = cachePolicy
     options.expertsUsed = expertsUsed
+    options.precision = activations.precision
     return options
   }
 }
 
 extension ReadVerification: ExpressibleByArgument {}
 extension CachePolicy: ExpressibleByArgument {}
+
+/// What `--activations` takes.
+enum ActivationBits: Int, ExpressibleByArgument, CaseIterable {
+  case eight = 8
+  case sixteen = 16
+
+  var precision: Activations.Precision { self == .eight ? .bits8 : .bits16 }
+}
 
 /// What `--io-backend` takes.
 enum BackendChoice: String, ExpressibleByArgument, CaseIterable {

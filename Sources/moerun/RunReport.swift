@@ -34,6 +34,8 @@ struct RunFacts: Encodable {
   let memory: MemoryReport
   let io: ReadReport
   let isa: String
+  /// Of an activation in products with quantised weights; 32 are floats.
+  let activationBits: Int
   let warmExperts: Int
   let warmBytes: Int
 
@@ -43,6 +45,7 @@ struct RunFacts: Encodable {
     self.memory = memory
     io = loaded.reading
     isa = loaded.model.instructionSet.rawValue
+    activationBits = loaded.model.activationBits
     let statistics = loaded.model.store.statistics
     warmExperts = statistics.warmExperts
     warmBytes = statistics.warmBytes
@@ -99,12 +102,16 @@ enum RunReport {
     return table.text
   }
 
-  /// Says so when a token uses another number of experts than the model's own.
+  /// Says so when a token uses another number of experts than the model's own, and when activations
+  /// are shorter than they are without being asked to.
   private static func override(_ model: Model) -> String {
     let experts = model.config.experts
-    guard experts.usedCount != experts.modelUsedCount else { return "" }
-    return "; \(experts.usedCount) experts used a token, the model's own number is "
-      + "\(experts.modelUsedCount)"
+    let count =
+      experts.usedCount == experts.modelUsedCount
+      ? ""
+      : "; \(experts.usedCount) experts used a token, the model's own number is "
+        + "\(experts.modelUsedCount)"
+    return count + (model.activationBits == 8 ? "; activations of 8 bits" : "")
   }
 
   /// All phases in one line.

@@ -49,6 +49,21 @@ struct GoldenTests {
     }
   }
 
+  @Test(
+    "8-bit activations diverge no more than the reference's own",
+    arguments: GoldenCheckpoint.all.filter(\.meta.isTrained))
+  func shortActivations(_ checkpoint: GoldenCheckpoint) throws {
+    let packed = try PackedCheckpoint(checkpoint)
+    let tokens = try checkpoint.referenceTokens
+    let model = try packed.model { $0.precision = .bits8 }
+    let ours = try PackedCheckpoint.logits(model, tokens)
+    let distance = LogitDistance(
+      exact: try checkpoint.exactLogits, other: ours, vocabulary: checkpoint.meta.shape[1])
+    #expect(distance.divergence <= 1.1 * checkpoint.meta.kl_exact_vs_reference + 1e-6)
+    guard checkpoint.testDescription.contains("seedmix"), model.activationBits == 8 else { return }
+    #expect(ours != (try PackedCheckpoint.logits(try packed.model(), tokens)))
+  }
+
   @Test("greedy text follows the exact model's", arguments: GoldenCheckpoint.all)
   func greedy(_ checkpoint: GoldenCheckpoint) throws {
     let packed = try PackedCheckpoint(checkpoint)

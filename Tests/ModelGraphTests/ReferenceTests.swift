@@ -7,17 +7,17 @@ import ModelGraph
 import TestSupport
 import Testing
 
-/// The instruction sets that compute with float activations, and so agree to float rounding. How far
-/// the others are from them is bounded by divergence, in the golden tests.
-private let floatSets = InstructionSet.available.filter {
-  KernelSet($0).quantizedByteCount(columns: 32) == 0
-}
-
 @Suite("Agreement with the reference")
 struct ReferenceTests {
+  /// Largest relative error of a block: float rounding, and the rounding of 16-bit activations where
+  /// they are quantised.
+  private static func bound(_ set: InstructionSet) -> Double {
+    KernelSet(set).quantizedByteCount(columns: 32) == 0 ? 1e-5 : 1e-4
+  }
+
   @Test(
-    "every block computes what the reference computes, to a relative error of 1e-5",
-    arguments: floatSets)
+    "every block computes what the reference computes, but for rounding",
+    arguments: InstructionSet.available)
   func blocks(_ instructionSet: InstructionSet) throws {
     let session = try Session(model: try Checkpoint.model { $0.instructionSet = instructionSet })
     var blocks: [String: [Float]] = [:]
@@ -37,16 +37,18 @@ struct ReferenceTests {
       let values = try Floats.read(Fixtures.path("blocks/\(name).f32"))
       let error = Floats.normalizedError(blocks[name] ?? [], values).squareRoot()
       // Ids are exact, so any other pick is an error of more than this.
-      #expect(error <= 1e-5, "\(name): \(error)")
+      #expect(error <= Self.bound(instructionSet), "\(name): \(error)")
     }
   }
 
-  @Test("logits agree with the exact ones at all positions", arguments: floatSets)
+  @Test("logits agree with the exact ones at all positions", arguments: InstructionSet.available)
   func logits(_ instructionSet: InstructionSet) throws {
     let session = try Session(model: try Checkpoint.model { $0.instructionSet = instructionSet })
     let found = try session.allLogits(try Checkpoint.tokens())
     let exact = try Floats.read(Fixtures.path(Checkpoint.reference + "/exact.logits.f32"))
-    #expect(Floats.normalizedError(found, exact) <= 1e-9)
+    #expect(
+      Floats.normalizedError(found, exact) <= Self.bound(instructionSet)
+        * Self.bound(instructionSet))
   }
 
   struct Run: Sendable, CustomTestStringConvertible {

@@ -130,27 +130,37 @@ CK_AVX512_INLINE void multiply_one(scratch *s, const token *x, size_t column, si
   _mm512_store_ps(s->sums[0], sums);
 }
 
-/* 16-bit activations keep two chains a token: four tokens fill the registers that eight do else. */
+/* Tokens go through a tile in groups of nearly the same size: a small last group would leave the
+ * multipliers waiting for their own results. */
+#define TOKENS(N, GROUP, MINIMA, WIDE)                                \
+  case N:                                                             \
+    multiply_tile(s, x, t, column, count, N, GROUP, MINIMA, WIDE);    \
+    break;
 #define MULTIPLY(NAME, GROUP, MINIMA, WIDE)                                                      \
   CK_AVX512 static void NAME(scratch *s, const token *x, size_t tokens, size_t column,           \
                              size_t count) {                                                     \
-    size_t t = 0;                                                                                \
     if (tokens == 1) {                                                                           \
       multiply_one(s, x, column, count, GROUP, MINIMA, WIDE);                                    \
       return;                                                                                    \
     }                                                                                            \
+    /* 16-bit activations keep two chains a token: more of them do not fit the registers. */     \
+    const size_t most = (WIDE) ? 4 : 8;                                                          \
     turn_levels(s, count);                                                                       \
-    if (!(WIDE)) {                                                                               \
-      for (; t + 8 <= tokens; t += 8) {                                                          \
-        multiply_tile(s, x, t, column, count, 8, GROUP, MINIMA, WIDE);                           \
+    for (size_t t = 0; t < tokens;) {                                                            \
+      const size_t left = tokens - t, groups = (left + most - 1) / most;                         \
+      const size_t next = (left + groups - 1) / groups;                                          \
+      switch (next) {                                                                            \
+        TOKENS(1, GROUP, MINIMA, WIDE)                                                           \
+        TOKENS(2, GROUP, MINIMA, WIDE)                                                           \
+        TOKENS(3, GROUP, MINIMA, WIDE)                                                           \
+        TOKENS(4, GROUP, MINIMA, WIDE)                                                           \
+        TOKENS(5, GROUP, MINIMA, WIDE)                                                           \
+        TOKENS(6, GROUP, MINIMA, WIDE)                                                           \
+        TOKENS(7, GROUP, MINIMA, WIDE)                                                           \
+        TOKENS(8, GROUP, MINIMA, WIDE)                                                           \
       }                                                                                          \
+      t += next;                                                                                 \
     }                                                                                            \
-    for (; t + 4 <= tokens; t += 4) multiply_tile(s, x, t, column, count, 4, GROUP, MINIMA, WIDE); \
-    if (t + 2 <= tokens) {                                                                       \
-      multiply_tile(s, x, t, column, count, 2, GROUP, MINIMA, WIDE);                             \
-      t += 2;                                                                                    \
-    }                                                                                            \
-    if (t < tokens) multiply_tile(s, x, t, column, count, 1, GROUP, MINIMA, WIDE);               \
   }
 
 MULTIPLY(narrow_32, 32, false, false)
