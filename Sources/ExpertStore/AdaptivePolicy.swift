@@ -67,6 +67,8 @@ package struct AdaptivePolicy: EvictionPolicy {
     frequency.remove(slot)
   }
 
+  package var victim: Int? { followsFrequency ? frequency.victim : recency.victim }
+
   package mutating func popVictim() -> Int? {
     let victim = followsFrequency ? frequency.popVictim() : recency.popVictim()
     guard let victim else { return nil }

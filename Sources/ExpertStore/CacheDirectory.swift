@@ -10,6 +10,12 @@ package struct CacheDirectory: Sendable {
   private var slots: [Int32]
   /// By slot: the expert it holds, -1 for none.
   private var keys: [Int32]
+  /// By slot: read ahead, and not asked for yet.
+  private var isAhead: [Bool]
+  /// Slots kept for the layer that they were filled for.
+  private var plan: [Int32] = []
+  /// Experts read ahead, and those of them that were asked for, or evicted before they were.
+  package private(set) var ahead = (experts: 0, useful: 0, wasted: 0)
   /// Scratch: slots of the pass in serving order, and its missing experts.
   private var order: [Int32] = []
   private var missing: [Int32] = []
@@ -37,6 +43,7 @@ package struct CacheDirectory: Sendable {
     keys = [Int32](repeating: -1, count: slotCount)
     self.layerCount = layerCount
     emptyCount = slotCount
+    isAhead = [Bool](repeating: false, count: slotCount)
     order.reserveCapacity(largestPass)
     missing.reserveCapacity(largestPass)
     claims.reserveCapacity(largestPass)
@@ -57,12 +64,14 @@ package struct CacheDirectory: Sendable {
       let slot = slots[firstKey + Int(expert)]
       if slot >= 0 {
         policy.remove(Int(slot))
+        claim(Int(slot))
         order.append(slot)
       } else {
         missing.append(expert)
       }
     }
     let hits = order.count
+    endPlan()
     policy.beginPass(experts, firstKey: firstKey)
     acquireAhead(firstKey: firstKey, hits: hits)
     var served = 0
@@ -73,6 +82,50 @@ package struct CacheDirectory: Sendable {
       acquireAhead(firstKey: firstKey, hits: hits)
     }
     return hits
+  }
+
+  /// Reads `experts` of a coming layer ahead, best first, as far as they are missing, as the store
+  /// does when the disk has the time for all of them before the layer begins.
+  /// - Parameters:
+  ///   - experts: Distinct ids of the layer whose expert 0 has number `firstKey`.
+  ///   - firstKey: Number of the layer's expert 0.
+  ///   - capacity: Most slots to keep for them.
+  package mutating func prefetch(_ experts: [Int32], firstKey: Int, capacity: Int) {
+    endPlan()
+    for expert in experts {
+      let key = firstKey + Int(expert)
+      let held = Int(slots[key])
+      if held >= 0 {
+        guard isAhead[held] else { continue }
+        guard plan.count < capacity else { return }
+        policy.remove(held)
+        plan.append(Int32(held))
+        continue
+      }
+      guard plan.count < capacity, let victim = policy.victim,
+        !experts.contains(Int32(truncatingIfNeeded: Int(keys[victim]) - firstKey)),
+        let slot = policy.popVictim()
+      else { return }
+      fill(slot, key: Int32(key))
+      isAhead[slot] = true
+      ahead.experts += 1
+      plan.append(Int32(slot))
+    }
+  }
+
+  /// Gives up what was read ahead for a pass that did not ask for it.
+  private mutating func endPlan() {
+    for slot in plan where isAhead[Int(slot)] {
+      policy.insertUnused(Int(slot), key: Int(keys[Int(slot)]))
+    }
+    plan.removeAll(keepingCapacity: true)
+  }
+
+  /// Notes that the expert in `slot` was asked for.
+  private mutating func claim(_ slot: Int) {
+    guard isAhead[slot] else { return }
+    isAhead[slot] = false
+    ahead.useful += 1
   }
 
   /// Claims slots for missing experts as long as there are any.
@@ -95,8 +148,10 @@ package struct CacheDirectory: Sendable {
       claims.append(Claim(slot: slot))
       guard slot >= 0 else { continue }
       policy.remove(Int(slot))
+      claim(Int(slot))
       hits += 1
     }
+    endPlan()
     policy.beginPass(experts, firstKey: firstKey)
     var (acquired, ahead) = (0, 0)
     for served in experts.indices {
@@ -106,6 +161,7 @@ package struct CacheDirectory: Sendable {
           let key = firstKey + Int(experts[acquired])
           if slots[key] >= 0 {
             policy.remove(Int(slots[key]))
+            claim(Int(slots[key]))
             claims[acquired] = Claim(slot: slots[key], isAhead: true)
             hits += 1
           } else {
@@ -128,6 +184,10 @@ package struct CacheDirectory: Sendable {
   /// Puts expert `key` into a slot that the policy has given up.
   private mutating func fill(_ slot: Int, key: Int32) {
     if keys[slot] >= 0 { slots[Int(keys[slot])] = -1 } else { emptyCount -= 1 }
+    if isAhead[slot] {
+      isAhead[slot] = false
+      ahead.wasted += 1
+    }
     keys[slot] = key
     slots[Int(key)] = Int32(slot)
   }

@@ -98,6 +98,8 @@ package struct DecayedFrequency: EvictionPolicy {
     moveDown(Int(positions[Int(last)]))
   }
 
+  package var victim: Int? { heap.first.map { Int($0) } }
+
   package mutating func popVictim() -> Int? {
     guard let slot = heap.first else { return nil }
     remove(Int(slot))

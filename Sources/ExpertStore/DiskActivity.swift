@@ -7,6 +7,8 @@ public struct DiskActivity: Sendable, Equatable {
   public var busySeconds = 0.0
   /// Reads in flight, summed over time: two reads of a second each are 2, together or not.
   public var readSeconds = 0.0
+  /// Seconds in which at least one read that somebody waited for was queued or running.
+  public var demandSeconds = 0.0
 
   /// Of a disk that did nothing.
   public init() {}
@@ -18,6 +20,7 @@ public struct DiskActivity: Sendable, Equatable {
     var difference = DiskActivity()
     difference.busySeconds = later.busySeconds - earlier.busySeconds
     difference.readSeconds = later.readSeconds - earlier.readSeconds
+    difference.demandSeconds = later.demandSeconds - earlier.demandSeconds
     return difference
   }
 }
@@ -27,31 +30,39 @@ package struct DiskMeter {
   /// Reads that run at once, at most.
   package var depth = Int.max
   private var outstanding = 0
+  /// Those of them that somebody waits for.
+  private var demand = 0
   private var activity = DiskActivity()
   private var maximum = 0
-  private var lastChange: ContinuousClock.Instant
+  private var lastChange: Double
 
-  /// A meter that starts at `now` with no read in flight.
-  package init(at now: ContinuousClock.Instant = .now) { lastChange = now }
+  /// A meter that starts at `now`, in seconds since some moment, with no read in flight.
+  package init(at now: Double) { lastChange = now }
+
+  /// Whether no read that somebody waits for is queued or running.
+  package var isIdle: Bool { demand == 0 }
 
   private var inFlight: Int { min(outstanding, depth) }
 
   /// What the disk did until `now`.
-  package func activity(at now: ContinuousClock.Instant) -> DiskActivity {
+  package func activity(at now: Double) -> DiskActivity {
     var current = activity
     guard outstanding > 0 else { return current }
-    let seconds = (now - lastChange).seconds
+    let seconds = now - lastChange
     current.busySeconds += seconds
     current.readSeconds += seconds * Double(inFlight)
+    if demand > 0 { current.demandSeconds += seconds }
     return current
   }
 
-  /// Notes at `now` that `change` reads were submitted, or have ended when it is negative.
-  package mutating func add(_ change: Int, at now: ContinuousClock.Instant) {
+  /// Notes at `now` that `change` reads were submitted, or have ended when it is negative, and that
+  /// somebody waits for `demandChange` more, or fewer.
+  package mutating func add(_ change: Int, demand demandChange: Int, at now: Double) {
     activity = activity(at: now)
     lastChange = now
     outstanding += change
-    precondition(outstanding >= 0)
+    demand += demandChange
+    precondition(demand >= 0 && demand <= outstanding)
     maximum = max(maximum, inFlight)
   }
 
@@ -59,5 +70,16 @@ package struct DiskMeter {
   package mutating func takeMaximum() -> Int {
     defer { maximum = inFlight }
     return maximum
+  }
+}
+
+/// Seconds since some moment, never going back.
+package typealias MonotonicSeconds = @Sendable () -> Double
+
+/// The system's clock as seconds since it was made.
+enum SystemClock {
+  static func seconds() -> MonotonicSeconds {
+    let start = ContinuousClock.now
+    return { (ContinuousClock.now - start).seconds }
   }
 }

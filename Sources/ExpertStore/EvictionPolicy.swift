@@ -21,6 +21,9 @@ package protocol EvictionPolicy: Sendable {
   /// Takes `slot` out; nothing happens when it is not listed.
   mutating func remove(_ slot: Int)
 
+  /// The slot that ``popVictim()`` would take out, or nil.
+  var victim: Int? { get }
+
   /// Takes out the slot to evict, or returns nil when no slot may be evicted.
   mutating func popVictim() -> Int?
 

@@ -58,15 +58,18 @@ struct ExpertPass {
       expertCount: experts.count, layerCount: core.layerCount, slotCount: core.slotCount)
   }
 
-  /// Pins what is resident and starts as many reads as there is room for.
-  mutating func begin(in table: inout SlotTable) throws {
+  /// Pins what is resident, gives up what else was read ahead and starts as many reads as there is
+  /// room for.
+  /// - Returns: Whether the caller is to take reads ahead back from the queue, once it holds no lock:
+  ///   ``StoreCore/cancelReadsAhead()``.
+  mutating func begin(in table: inout SlotTable) throws -> Bool {
     table.statistics.expertsRequested += experts.count
     var (hits, misses) = (0, 0)
     for (index, expert) in experts.enumerated() {
       var entry = Entry(index: Int32(index))
       let isKept = order == .residentFirst || hits < ring.keptHits
       if isKept, let slot = table.slot(of: core.key(layer: layer, expert: Int(expert))) {
-        table.pin(slot)
+        core.pin(slot, in: &table)
         entry.slot = Int32(slot)
         hits += 1
       } else {
@@ -85,8 +88,10 @@ struct ExpertPass {
       var rest = entries[hits...]
       rest.reverse()
     }
+    let hasReadsAhead = table.endPlan()
     table.beginPass(experts, firstKey: core.key(layer: layer, expert: 0))
     try acquireAhead(&table)
+    return hasReadsAhead
   }
 
   /// Gives the slot of the first entry back, whose expert is computed, and its room to the next.

@@ -5,7 +5,8 @@ public import FileIO
 /// All layers share one pool of equal slots in one region of memory; a ``CachePolicy`` says which
 /// expert makes room. Reads run on a queue of the store's own and go from the disk straight into the slot,
 /// several experts ahead of the one being computed, first in, first out. Which experts are evicted
-/// depends on the order of calls alone, never on how long a read takes, unless ``warm(_:)`` is used.
+/// depends on the order of calls alone, never on how long a read takes, unless experts are
+/// read ahead of their use, by ``warm(_:)`` or a ``Prefetcher``.
 ///
 /// Any number of threads may use a store: each waits for a slot only while it holds none, so they
 /// cannot lock each other out.
@@ -49,7 +50,7 @@ public final class ExpertStore: Sendable {
   package init(
     source: ExpertSource, slotCount: Int, minimumSlots: Int, reading: ReadSettings,
     verification: ReadVerification, policy: CachePolicy, features: StoreFeatures = .all,
-    makeQueue: ReadQueueFactory
+    now: MonotonicSeconds? = nil, makeQueue: ReadQueueFactory
   ) throws {
     let slotBytes = Self.slotBytes(of: source)
     guard slotCount >= max(minimumSlots, 1) else {
@@ -62,7 +63,10 @@ public final class ExpertStore: Sendable {
     let slots = min(slotCount, max(source.expertCount, 1))
     let core = try StoreCore(
       source: source, slotCount: slots, slotBytes: slotBytes, verification: verification,
-      split: reading.split, policy: policy, features: features, makeQueue: makeQueue)
+      split: reading.split, policy: policy, features: features,
+      // Reads ahead leave what a token needs in a layer, so that demand never waits for their slots.
+      speculativeSlots: slots - max(minimumSlots, 1), now: now ?? SystemClock.seconds(),
+      makeQueue: makeQueue)
     self.core = core
     self.policy = policy
     self.reading = ReadSettings(
@@ -97,11 +101,8 @@ public final class ExpertStore: Sendable {
   public var followedPolicy: CachePolicy { core.table.withLock { $0.followedPolicy } }
   /// What the store has done so far.
   public var statistics: StoreStatistics {
-    core.table.withLock { table in
-      var statistics = table.statistics
-      statistics.disk = table.meter.activity(at: .now)
-      return statistics
-    }
+    let now = core.now()
+    return core.table.withLock { $0.statistics(at: now) }
   }
 
   /// Whether an expert is in a slot, or on its way there.
@@ -130,7 +131,7 @@ public final class ExpertStore: Sendable {
       var pass = ExpertPass(
         core: core, layer: layer, experts: experts, order: .asGiven, entries: entries)
       do {
-        try core.table.withLock { try pass.begin(in: &$0) }
+        if try core.table.withLock({ try pass.begin(in: &$0) }) { core.cancelReadsAhead() }
         while pass.served < entries.count {
           let (index, expert) = try next(of: &pass)
           try body(index, expert)

@@ -45,12 +45,16 @@ package struct LeastRecentlyUsed: EvictionPolicy {
     previous[Int(next[slot])] = previous[slot]
   }
 
-  package mutating func popVictim() -> Int? {
+  package var victim: Int? {
     let first = next[Int(sentinel)]
     let slot = first == boundary ? next[Int(boundary)] : first
-    guard slot != sentinel else { return nil }
-    remove(Int(slot))
-    return Int(slot)
+    return slot == sentinel ? nil : Int(slot)
+  }
+
+  package mutating func popVictim() -> Int? {
+    guard let slot = victim else { return nil }
+    remove(slot)
+    return slot
   }
 
   package var isEmpty: Bool {

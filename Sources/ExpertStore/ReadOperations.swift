@@ -34,6 +34,9 @@ struct ReadOperations {
       ? (readCount + readsPerOperation - 1) / readsPerOperation : readCount * operationsPerRead
   }
 
+  /// Bit per operation: all of them.
+  var all: UInt64 { count == 64 ? .max : (1 << UInt64(count)) - 1 }
+
   /// The reads that `operation` is part of, or consists of.
   func reads(of operation: Int) -> Range<Int> {
     guard readsPerOperation > 1 else {

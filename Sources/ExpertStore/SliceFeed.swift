@@ -70,12 +70,15 @@ public final class SliceFeed: @unchecked Sendable {
     var start = ExpertPass(
       core: core, layer: layer, experts: experts, order: .residentFirst,
       entries: UnsafeMutableBufferPointer(rebasing: entries[..<experts.count]))
-    core.table.withLock { table in
+    let hasReadsAhead = core.table.withLock { table in
       (self.ownWork, ownTaken, firstOpen, underWay) = (ownWork, 0, 0, 0)
       failure = nil
-      do { try start.begin(in: &table) } catch { failure = error }
+      var hasReadsAhead = false
+      do { hasReadsAhead = try start.begin(in: &table) } catch { failure = error }
       pass = start
+      return hasReadsAhead
     }
+    if hasReadsAhead { core.cancelReadsAhead() }
     body()
     guard var pass else { return }
     self.pass = nil

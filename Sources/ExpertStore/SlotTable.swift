@@ -3,7 +3,8 @@ internal import ExpertPack
 /// Which slot holds which expert, who uses it and what of it has landed: the store's bookkeeping,
 /// without threads, files or memory. Its owner serialises access.
 struct SlotTable {
-  /// One slot. A slot is listed for eviction exactly when `pins` and `pending` are both 0.
+  /// One slot. A slot is listed for eviction exactly when `pins` and `pending` are both 0 and it is
+  /// not held.
   struct Slot {
     /// Dense number of the expert it holds, -1 for none.
     var key = -1
@@ -12,6 +13,8 @@ struct SlotTable {
     var reads: [ExpertPlacement.Read] = []
     var slices: [ExpertSlice] = []
     var operations = ReadOperations()
+    /// Bit per operation: the queue has, or had it. All of them, but in a slot read ahead.
+    var issued: UInt64 = 0
     /// Bit per operation: it has ended.
     var ended: UInt64 = 0
     /// Bit per read: an operation of it failed or came short.
@@ -20,33 +23,51 @@ struct SlotTable {
     var landed: UInt64 = 0
     /// Operations queued, running or being checked.
     var pending = 0
+    /// Operations and second reads that are queued or running.
+    var queued = 0
     /// Users that hold the slot.
     var pins = 0
     /// What went wrong; from then on nothing in the slot may be used.
     var failure: ExpertStoreError?
-    /// Its expert was read ahead of any use.
+    /// Its expert was read ahead to warm the cache.
     var isWarm = false
-    /// Read ahead, and nobody has used it since.
+    /// Read ahead, and nobody has asked for it since.
     var isUnused = false
     /// Nobody waits for it any more: reads that have not begun are skipped.
     var isAbandoned = false
+    /// Kept for the layer that it was read ahead for, which has not begun.
+    var isHeld = false
+    /// Bytes read ahead of which it is not known yet whether they are of use.
+    var aheadBytes = 0
+
+    /// Read ahead for a coming layer, and nobody has asked for it yet.
+    var isSpeculative: Bool { isUnused && !isWarm }
   }
 
-  private(set) var slots: [Slot]
-  private var policy: any EvictionPolicy
+  var slots: [Slot]
+  var policy: any EvictionPolicy
   /// Slot by dense expert number, -1 when not resident.
-  private var slotOfExpert: [Int32]
+  var slotOfExpert: [Int32]
   /// Bit per read by dense expert number: verified in this process.
   private var verified: [UInt64]
   var statistics = StoreStatistics()
   /// Reads in flight over time; `statistics` has them only in copies that are handed out.
-  var meter = DiskMeter()
+  var meter: DiskMeter
   /// Experts to read ahead of their use.
   var warming = WarmList()
   /// Slots listed for eviction that hold nothing: these are evicted before all others.
-  private(set) var emptySlotCount: Int
+  var emptySlotCount: Int
+  /// Slots that are filled for a coming layer.
+  var speculation: Speculation
+  /// A slot was claimed while the queue had reads of it at the low priority.
+  var hasOverdueReads = false
 
-  init(slotCount: Int, expertCount: Int, policy: any EvictionPolicy) {
+  init(
+    slotCount: Int, expertCount: Int, policy: any EvictionPolicy, speculativeSlots: Int = 0,
+    at now: Double
+  ) {
+    meter = DiskMeter(at: now)
+    speculation = Speculation(capacity: speculativeSlots)
     slots = [Slot](repeating: Slot(), count: slotCount)
     self.policy = policy
     emptySlotCount = slotCount
@@ -68,6 +89,13 @@ struct SlotTable {
   /// Whether a slot could be assigned now.
   var hasFreeSlot: Bool { !policy.isEmpty }
 
+  /// The statistics up to `now`.
+  func statistics(at now: Double) -> StoreStatistics {
+    var result = statistics
+    result.disk = meter.activity(at: now)
+    return result
+  }
+
   /// The slot that holds expert `key`, or nil.
   func slot(of key: Int) -> Int? {
     let slot = Int(slotOfExpert[key])
@@ -83,11 +111,12 @@ struct SlotTable {
     policy.beginPass(experts, firstKey: firstKey)
   }
 
-  /// Keeps `slot` from being evicted until ``unpin(_:)``.
+  /// Keeps `slot` from being evicted until ``unpin(_:isSpent:)``; what was read ahead is claimed
+  /// before.
   mutating func pin(_ slot: Int) {
+    precondition(!slots[slot].isUnused)
     policy.remove(slot)
     slots[slot].pins += 1
-    slots[slot].isUnused = false
   }
 
   /// Gives one pin back, and after the last one lists the slot for eviction: ahead of all experts
@@ -110,7 +139,7 @@ struct SlotTable {
     forget(slot)
     slots[slot] = Slot(
       key: key, layer: layer, expert: expert, reads: reads, slices: slices(slot),
-      operations: operations, pending: operations.count,
+      operations: operations, issued: operations.all, pending: operations.count,
       pins: isWarming ? 0 : 1, isWarm: isWarming, isUnused: isWarming)
     slotOfExpert[key] = Int32(slot)
     return slot
@@ -133,12 +162,24 @@ struct SlotTable {
     var verified: UInt64 = 0
   }
 
+  /// Notes that the queue has `count` more reads of `slot`, or fewer.
+  mutating func noteQueued(_ count: Int, slot: Int, at now: () -> Double) {
+    guard count != 0 else { return }
+    slots[slot].queued += count
+    if slots[slot].isSpeculative { speculation.reads += count }
+    meter.add(count, demand: slots[slot].isUnused ? 0 : count, at: now())
+  }
+
   /// Notes that an operation of `slot`, or a read that was read again, has delivered `bytes`; nil
-  /// when it failed. The operation stays pending until ``settle(slot:_:)``.
-  mutating func arrive(slot: Int, tag: ReadTag, bytes: Int?) -> Arrival {
+  /// when it failed. The operation stays pending until ``settle(slot:_:)``. `isAhead` says that it
+  /// was begun ahead of demand.
+  mutating func arrive(
+    slot: Int, tag: ReadTag, bytes: Int?, isAhead: Bool, at now: () -> Double
+  ) -> Arrival {
+    noteQueued(-1, slot: slot, at: now)
+    if isAhead { noteAhead(bytes ?? 0, slot: slot) }
     var state = slots[slot]
     var arrival = Arrival(verified: state.key >= 0 ? verified[state.key] : 0)
-    meter.add(-1, at: .now)
     if state.isWarm {
       statistics.warmBytes += bytes ?? 0
     } else {
@@ -178,15 +219,13 @@ struct SlotTable {
     var verifiedBytes = 0
     /// Bit per read: to be read once more.
     var again: UInt64 = 0
-    /// The operation never began.
-    var isCancelled = false
     /// What is wrong for good.
     var failure: ExpertStoreError?
   }
 
   /// Ends an operation of `slot`.
   /// - Returns: Bit per read that is to be read once more; each is pending now.
-  mutating func settle(slot: Int, _ verdict: Verdict) -> UInt64 {
+  mutating func settle(slot: Int, _ verdict: Verdict, at now: () -> Double) -> UInt64 {
     slots[slot].landed |= verdict.landed
     statistics.verifiedBytes += verdict.verifiedBytes
     let key = slots[slot].key
@@ -195,16 +234,13 @@ struct SlotTable {
       if slots[slot].failure == nil { slots[slot].failure = failure }
       forget(slot)
     }
-    if verdict.isCancelled {
-      meter.add(-1, at: .now)
-      // What was to be read ahead is not there, and nobody waits for it.
-      if slots[slot].pins == 0 { forget(slot) }
-    }
+    // Nobody waits for what was read ahead: the read on demand will find out what is wrong.
+    if verdict.again != 0, slots[slot].isSpeculative { giveUp(slot) }
     let isWanted = !slots[slot].isAbandoned && slots[slot].failure == nil
     let again = isWanted ? verdict.again : 0
     statistics.rereads += again.nonzeroBitCount
     slots[slot].pending += again.nonzeroBitCount - 1
-    if again != 0 { meter.add(again.nonzeroBitCount, at: .now) }
+    noteQueued(again.nonzeroBitCount, slot: slot, at: now)
     if slots[slot].isWarm, slots[slot].pending == 0 {
       warming.end()
       if slots[slot].key >= 0 { statistics.warmExperts += 1 }
@@ -214,16 +250,22 @@ struct SlotTable {
   }
 
   /// Takes the slot's expert out of the table: nobody finds it there any more.
-  private mutating func forget(_ slot: Int) {
+  mutating func forget(_ slot: Int) {
     let key = slots[slot].key
     guard key >= 0 else { return }
+    if slots[slot].isSpeculative {
+      statistics.prefetch.wastedBytes += slots[slot].aheadBytes
+      slots[slot].aheadBytes = 0
+    }
     slotOfExpert[key] = -1
     slots[slot].key = -1
   }
 
-  /// Lists the slot for eviction once nobody uses it and nothing writes to it.
-  private mutating func release(_ slot: Int, isSpent: Bool = false) {
-    guard slots[slot].pins == 0, slots[slot].pending == 0 else { return }
+  /// Lists the slot for eviction once nobody uses it, nothing writes to it and no layer is to come that
+  /// it was filled for.
+  mutating func release(_ slot: Int, isSpent: Bool = false) {
+    guard slots[slot].pins == 0, slots[slot].pending == 0, !slots[slot].isHeld else { return }
+    if slots[slot].isSpeculative { speculation.slotCount -= 1 }
     let key = slots[slot].key
     if key < 0 {
       emptySlotCount += 1

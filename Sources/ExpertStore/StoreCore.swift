@@ -10,18 +10,21 @@ final class StoreCore: ReadCompletion {
   let layerCount: Int
   /// First dense expert number of every layer.
   private let firstKey: [Int]
-  private let reader: SliceReader
+  let reader: SliceReader
   private let verification: ReadVerification
   private let memory: AlignedBuffer  // [slotCount, slotBytes]
-  private let split: Int
+  let split: Int
   private let features: StoreFeatures
   let table: Monitor<SlotTable>
   let queue: any ReadQueue
+  let now: MonotonicSeconds
 
   init(
     source: ExpertSource, slotCount: Int, slotBytes: Int, verification: ReadVerification,
-    split: Int, policy: CachePolicy, features: StoreFeatures, makeQueue: ReadQueueFactory
+    split: Int, policy: CachePolicy, features: StoreFeatures, speculativeSlots: Int,
+    now: @escaping MonotonicSeconds, makeQueue: ReadQueueFactory
   ) throws {
+    self.now = now
     self.source = source
     self.slotCount = slotCount
     self.slotBytes = slotBytes
@@ -43,8 +46,8 @@ final class StoreCore: ReadCompletion {
         slotCount: slotCount, expertCount: total,
         policy: policy.makePolicy(
           slotCount: slotCount, keyCount: total,
-          layerCount: layerCount,
-          largestPass: source.expertCounts.max() ?? 0)))
+          layerCount: layerCount, largestPass: source.expertCounts.max() ?? 0),
+        speculativeSlots: speculativeSlots, at: now()))
     self.split = split
     queue = try makeQueue(reader.files, memory.bytes, slotBytes)
     let depth = queue.depth
@@ -78,9 +81,18 @@ final class StoreCore: ReadCompletion {
     }
   }
 
-  private func address(_ slot: Int) -> UnsafeMutableRawPointer {
+  func address(_ slot: Int) -> UnsafeMutableRawPointer {
     guard let base = memory.bytes.baseAddress else { preconditionFailure("no slot memory") }
     return base + slot * slotBytes
+  }
+
+  /// The slices of an expert placed like this when it is in `slot`.
+  func slices(of placement: ExpertPlacement, slot: Int) -> [ExpertSlice] {
+    let alsoNeeded: UInt64 =
+      features.contains(.sliceReadiness) ? 0 : (1 << UInt64(placement.reads.count)) - 1
+    return placement.slices.map {
+      ExpertSlice($0, slot: address(slot), alsoNeeded: alsoNeeded)
+    }
   }
 
   /// Finds or makes room for an expert and pins its slot; queues the reads that it needs.
@@ -90,7 +102,7 @@ final class StoreCore: ReadCompletion {
   ) throws -> (slot: Int, hit: Bool)? {
     let key = key(layer: layer, expert: expert)
     if let slot = table.slot(of: key) {
-      table.pin(slot)
+      pin(slot, in: &table)
       return (slot, true)
     }
     guard table.hasFreeSlot else { return nil }
@@ -110,24 +122,16 @@ final class StoreCore: ReadCompletion {
     let placement = source.placement(layer, expert)
     try reader.validate(placement, layer: layer, expert: expert, slotBytes: slotBytes)
     let operations = ReadOperations(placement.reads, split: split)
-    let alsoNeeded: UInt64 =
-      features.contains(.sliceReadiness) ? 0 : (1 << UInt64(placement.reads.count)) - 1
     let slot = table.assign(
       key: key(layer: layer, expert: expert), layer: layer, expert: expert,
       reads: placement.reads, operations: operations, isWarming: isWarming
-    ) { slot in
-      placement.slices.map {
-        ExpertSlice($0, slot: address(slot), alsoNeeded: alsoNeeded)
-      }
-    }
+    ) { slices(of: placement, slot: $0) }
     guard let slot else { return nil }
-    table.meter.add(operations.count, at: .now)
+    table.noteQueued(operations.count, slot: slot, at: now)
     for operation in 0..<operations.count {
-      let read = placement.reads[operations.reads(of: operation).lowerBound]
       submit(
-        read, bytes: operations.slotBytes(of: operation, placement.reads),
-        tag: ReadTag(slot: slot, index: operation, isRetry: false),
-        priority: isWarming ? .speculative : .demand)
+        operation, operations, placement.reads, slot: slot,
+        priority: isWarming ? .background : .demand)
     }
     return slot
   }
@@ -159,6 +163,17 @@ final class StoreCore: ReadCompletion {
     queue.cancel { ReadTag(rawValue: $0.tag).slot == slot }
   }
 
+  /// Queues `operation` of an expert with these reads.
+  func submit(
+    _ operation: Int, _ operations: ReadOperations, _ reads: [ExpertPlacement.Read], slot: Int,
+    priority: ReadPriority
+  ) {
+    submit(
+      reads[operations.reads(of: operation).lowerBound],
+      bytes: operations.slotBytes(of: operation, reads),
+      tag: ReadTag(slot: slot, index: operation, isRetry: false), priority: priority)
+  }
+
   /// Reads `bytes` of a slot from the file of `read`, in which they lie where `read` has them.
   private func submit(
     _ read: ExpertPlacement.Read, bytes: Range<Int>, tag: ReadTag, priority: ReadPriority
@@ -180,16 +195,21 @@ final class StoreCore: ReadCompletion {
     let tag = ReadTag(rawValue: request.tag)
     var verdict = SlotTable.Verdict()
     var reads: [ExpertPlacement.Read] = []
+    let isAhead = request.priority == .speculative
     switch outcome {
-    case .cancelled: verdict.isCancelled = true
+    case .cancelled:
+      if noteCancelled(request, tag) { return }
     case .read, .failed:
       var bytes: Int?
       if case .read(let count) = outcome { bytes = count }
-      let (slot, arrival) = table.withLock { table in
-        let arrival = table.arrive(slot: tag.slot, tag: tag, bytes: bytes)
-        return (table.slots[tag.slot], arrival)
+      let (slot, arrival, isToReadAhead) = table.withLock { table in
+        let arrival = table.arrive(
+          slot: tag.slot, tag: tag, bytes: bytes, isAhead: isAhead, at: now)
+        return (table.slots[tag.slot], arrival, table.hasSpeculativeOperations)
       }
       reads = slot.reads
+      // Before the bytes are checked, so that the disk goes on meanwhile.
+      if isToReadAhead { readAhead() }
       for index in reads.indices where arrival.due & (1 << UInt64(index)) != 0 {
         let bit: UInt64 = 1 << UInt64(index)
         let read = reads[index]
@@ -219,7 +239,7 @@ final class StoreCore: ReadCompletion {
     // While this operation is pending the slot cannot be given to another expert.
     if verdict.failure != nil { cancelReads(of: tag.slot) }
     let (again, isWarming) = table.withLock { table in
-      let again = table.settle(slot: tag.slot, verdict)
+      let again = table.settle(slot: tag.slot, verdict, at: now)
       continueWarming(&table)
       return (again, table.slots[tag.slot].isUnused)
     }
@@ -229,7 +249,7 @@ final class StoreCore: ReadCompletion {
       submit(
         read, bytes: read.slotOffset..<read.slotOffset + read.length,
         tag: ReadTag(slot: tag.slot, index: index, isRetry: true),
-        priority: isWarming ? .speculative : .demand)
+        priority: isWarming ? .background : .demand)
     }
   }
 

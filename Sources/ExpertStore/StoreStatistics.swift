@@ -4,7 +4,7 @@ public struct StoreStatistics: Sendable, Equatable {
   public var expertsRequested = 0
   /// Requests that found the expert in a slot, or already on its way there.
   public var hits = 0
-  /// Experts read, counted when their reads are queued.
+  /// Experts read on demand, counted when their reads are queued.
   public var expertsRead = 0
   /// Read operations finished, failed ones and second ones included; like ``bytesRead`` without those
   /// that warm the cache.
@@ -23,6 +23,8 @@ public struct StoreStatistics: Sendable, Equatable {
   public var stallSeconds = 0.0
   /// How busy the disk was.
   public var disk = DiskActivity()
+  /// What was read ahead of demand, included in ``reads`` and ``bytesRead``.
+  public var prefetch = PrefetchStatistics()
 
   /// Statistics of a store that has done nothing.
   public init() {}
@@ -51,6 +53,7 @@ public struct StoreStatistics: Sendable, Equatable {
     difference.disk = later.disk - earlier.disk
     difference.verifiedBytes = later.verifiedBytes - earlier.verifiedBytes
     difference.stallSeconds = later.stallSeconds - earlier.stallSeconds
+    difference.prefetch = later.prefetch - earlier.prefetch
     return difference
   }
 }

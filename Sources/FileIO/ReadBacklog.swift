@@ -2,24 +2,29 @@
 struct ReadBacklog {
   private var demand = Line()
   private var speculative = Line()
+  private var background = Line()
 
   /// Whether nothing is queued.
-  var isEmpty: Bool { demand.isEmpty && speculative.isEmpty }
+  var isEmpty: Bool { demand.isEmpty && speculative.isEmpty && background.isEmpty }
 
   /// Queues `request` behind those of its priority.
   mutating func append(_ request: ReadRequest) {
     switch request.priority {
     case .demand: demand.append(request)
     case .speculative: speculative.append(request)
+    case .background: background.append(request)
     }
   }
 
   /// Takes the read that is to begin next.
-  mutating func popFirst() -> ReadRequest? { demand.popFirst() ?? speculative.popFirst() }
+  mutating func popFirst() -> ReadRequest? {
+    demand.popFirst() ?? speculative.popFirst() ?? background.popFirst()
+  }
 
   /// Takes all reads that match.
   mutating func remove(where matches: (ReadRequest) -> Bool) -> [ReadRequest] {
     demand.remove(where: matches) + speculative.remove(where: matches)
+      + background.remove(where: matches)
   }
 
   /// First in, first out; O(1) each, and no allocation once it has grown.
@@ -49,9 +54,10 @@ struct ReadBacklog {
     }
 
     mutating func remove(where matches: (ReadRequest) -> Bool) -> [ReadRequest] {
+      // Most often nothing matches, and nothing is allocated.
+      guard requests[head...].contains(where: { $0.map(matches) ?? false }) else { return [] }
       let queued = requests[head...].compactMap { $0 }
       let removed = queued.filter(matches)
-      guard !removed.isEmpty else { return [] }
       requests = queued.filter { !matches($0) }
       head = 0
       return removed

@@ -31,8 +31,10 @@ public enum ReadBackend: String, Sendable, CaseIterable, Codable {
 public enum ReadPriority: Sendable {
   /// Somebody waits for it, or soon will.
   case demand
-  /// It may be of use: begun when no demand is queued.
+  /// It may be of use soon: begun when no demand is queued.
   case speculative
+  /// It may be of use some day: begun when nothing else is queued.
+  case background
 }
 
 /// One read: a range of a file into memory.

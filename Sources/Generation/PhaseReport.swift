@@ -36,6 +36,17 @@ public struct PhaseReport: Sendable, Encodable {
   public let meanReadsInFlight: Double
   /// Most reads in flight at once.
   public let maximumReadsInFlight: Int
+  /// Bytes read before anybody had asked for them, part of ``bytesRead``.
+  public let prefetchBytes: Int
+  /// Share of these that turned out to be of use; 0 when nothing was read ahead.
+  public let prefetchUsefulShare: Double
+  /// Bytes read ahead that turned out to be of no use.
+  public let prefetchWastedBytes: Int
+  /// Share of the tokens during which a predictor was armed; 0 without tokens.
+  public let prefetchArmedShare: Double
+  /// Share of the time in which no read on demand was queued or running; 1 when nothing was
+  /// measured.
+  public let diskIdleShare: Double
 
   /// A report of `tokens` in `seconds`; `store` is what the expert store did meanwhile, with
   /// `maximumReadsInFlight` reads at once at most.
@@ -57,6 +68,11 @@ public struct PhaseReport: Sendable, Encodable {
     diskBytesPerSecond = store.diskBytesPerSecond
     meanReadsInFlight = store.disk.meanReadsInFlight
     self.maximumReadsInFlight = maximumReadsInFlight
+    prefetchBytes = store.prefetch.bytes
+    prefetchUsefulShare = store.prefetch.usefulShare
+    prefetchWastedBytes = store.prefetch.wastedBytes
+    prefetchArmedShare = tokens > 0 ? Double(store.prefetch.armedTokens) / Double(tokens) : 0
+    diskIdleShare = seconds > 0 ? max(0, 1 - store.disk.demandSeconds / seconds) : 1
   }
 }
 

@@ -14,6 +14,8 @@ struct Evaluation {
   let precision: Activations.Precision
   /// Position of the first token in the sequence.
   let position: Int
+  /// What reads experts ahead; nil for nothing.
+  var forecast: ExpertForecast?
 
   /// The input of a block, `[tokens, columns]` tightly packed, quantised once for all the products it
   /// enters. The quantised rows last until the next call.

@@ -31,6 +31,7 @@ extension ExpertBlock {
     var isSharedDone = false
     try store.withExperts(layer: layer, experts: routing.experts) { index, expert in
       if !isSharedDone {
+        run.forecast?.announce(after: layer, run, routing: routing)
         // Needs no read: computed while the first ones are under way.
         computeShared(run, input, routing: routing)
         memset(scratch.routed, 0, run.tokens * hidden * 4)

@@ -17,6 +17,7 @@ extension ExpertBlock {
     _ run: Evaluation, _ input: Activations, routing: Routing, feed: SliceFeed
   ) throws {
     try feed.serve(layer: layer, experts: routing.experts, ownWork: shared.count) {
+      run.forecast?.announce(after: layer, run, routing: routing)
       computeSharedWeights(run, input)
       run.pool.forEach(run.pool.threads, grain: 1) { _ in
         var work = feed.next(after: nil)

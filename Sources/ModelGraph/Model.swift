@@ -20,6 +20,8 @@ public final class Model: Sendable {
   public var threadCount: Int { pool.threads }
   /// Tokens that go through a layer together.
   public var batch: Int { plan.batch }
+  /// What experts are read ahead of their router's choice.
+  public let prefetch: PrefetchChoice
 
   /// How much of activations products use where they are quantised.
   public let precision: Activations.Precision
@@ -44,6 +46,7 @@ public final class Model: Sendable {
     self.store = store
     self.weights = weights
     self.kernels = kernels
+    prefetch = options.prefetch
     precision = options.precision
     pool = ComputePool(threads: options.effectiveThreads)
     angles = RotaryAngles(config.attention)

@@ -26,6 +26,8 @@ public struct ModelOptions: Sendable {
   public var instructionSet: InstructionSet?
   /// Which expert makes room for one that has to be read.
   public var cachePolicy = CachePolicy.auto
+  /// What experts are read ahead of their router's choice.
+  public var prefetch = PrefetchChoice.off
   /// What the expert store does to be fast.
   public var storeFeatures = StoreFeatures.all
   /// Routed experts a token, instead of the model's own top-k; nil for that.

@@ -13,6 +13,8 @@ final class Scratch {
   let residual: Buffer  // [B, hidden]: the stream that every block adds to
   let normed: Buffer  // [B, hidden]: input of the block at work
   let mixed: Buffer  // [B, hidden]: output of the mixer; the memory of routed
+  let forecastState: Buffer  // [hidden]: a token's state as the next layer's router would have it
+  let forecastScores: Buffer  // [experts]: what that router says of it
   let cosines: Buffer  // [B, rotated / 2]
   let sines: Buffer  // [B, rotated / 2]
   let queryAndGate: Buffer  // [B, heads, 2, head size]
@@ -54,6 +56,8 @@ final class Scratch {
     residual = base + layout.residual
     normed = base + layout.normed
     mixed = base + layout.blockOutput
+    forecastState = base + layout.forecastState
+    forecastScores = base + layout.forecastScores
     cosines = base + layout.cosines
     sines = base + layout.sines
     queryAndGate = base + layout.queryAndGate

@@ -22,6 +22,8 @@ struct ScratchLayout {
   private(set) var residual = 0
   private(set) var normed = 0
   private(set) var blockOutput = 0
+  private(set) var forecastState = 0
+  private(set) var forecastScores = 0
   private(set) var cosines = 0
   private(set) var sines = 0
   private(set) var queryAndGate = 0
@@ -66,6 +68,9 @@ struct ScratchLayout {
     residual = reserve(hidden)
     normed = reserve(hidden)
     blockOutput = reserve(hidden)
+    // The block whose experts are being read uses its own buffers meanwhile.
+    forecastState = reserve(config.hiddenSize)
+    forecastScores = reserve(config.experts.count)
     cosines = reserve(batch * config.attention.rotatedSize / 2)
     sines = reserve(batch * config.attention.rotatedSize / 2)
     quantized = reserve(batch * Self.quantizedFloats(config.hiddenSize))

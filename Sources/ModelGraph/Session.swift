@@ -42,6 +42,7 @@ public final class Session {
   private let feed: SliceFeed
   private let mixers: [any TokenMixer]
   private let experts: [ExpertBlock]
+  private let forecast: ExpertForecast?
   /// Whether an evaluation broke off between layers, so that they disagree on the sequence.
   private var isIncomplete = false
 
@@ -86,6 +87,7 @@ public final class Session {
       ExpertBlock(
         weights: $1.experts, layer: $0, sliceCount: model.weights.sliceCounts[$0])
     }
+    forecast = ExpertForecast(model: model)
     self.model = model
     self.contextLength = length
   }
@@ -119,9 +121,12 @@ public final class Session {
       let count = min(model.batch, tokens.count - done)
       let run = Evaluation(
         config: model.config, kernels: model.kernels, pool: model.pool, scratch: scratch,
-        observer: observer, tokens: count, precision: model.precision, position: position)
+        observer: observer, tokens: count, precision: model.precision, position: position,
+        forecast: forecast)
       isIncomplete = true
+      forecast?.beginChunk(tokens: count)
       try evaluate(tokens[done..<done + count], run)
+      forecast?.endChunk()
       isIncomplete = false
       position += count
       let isLast = done + count == tokens.count

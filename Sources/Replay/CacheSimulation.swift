@@ -26,10 +26,30 @@ public struct CacheOutcome: Sendable, Equatable {
     }
   }
 
+  /// Experts read before they were asked for, not counted as reads of a phase.
+  public struct Ahead: Sendable, Equatable {
+    /// Experts read ahead.
+    public internal(set) var experts = 0
+    /// Those of them that were asked for before they were evicted.
+    public internal(set) var useful = 0
+    /// Those of them that were not.
+    public internal(set) var wasted = 0
+    /// Bytes of all of them.
+    public internal(set) var bytesRead = 0
+
+    /// Share of the experts that were of use; 0 when there were none.
+    public var usefulShare: Double { experts == 0 ? 0 : Double(useful) / Double(experts) }
+
+    /// Nothing yet.
+    public init() {}
+  }
+
   /// Requests of prompts.
   public internal(set) var prefill = Count()
   /// Requests of generated tokens.
   public internal(set) var decode = Count()
+  /// What was read ahead of demand, for generated tokens alone.
+  public internal(set) var ahead = Ahead()
 
   /// Both phases.
   public var total: Count {
@@ -63,23 +83,45 @@ public enum CacheSimulation {
   ///   - requests: The passes of a trace.
   ///   - policy: Which expert makes room.
   ///   - slotCount: Experts held at once, at least 1; more than there are counts as all.
+  ///   - prefetch: What names experts to read ahead for every layer of a generated token; the disk
+  ///     has the time for all of them, so that this is the most that the predictor can bring. A trace
+  ///     has no states, so that predictors that go by the next layer's router name nothing.
   /// - Returns: Requests, hits and bytes, by phase.
   public static func run(
-    _ requests: ExpertRequests, policy: CachePolicy, slotCount: Int
+    _ requests: ExpertRequests, policy: CachePolicy, slotCount: Int,
+    prefetch: PrefetchChoice = .off
   ) -> CacheOutcome {
     var directory = CacheDirectory(
       policy: policy, slotCount: min(max(slotCount, 1), requests.keyCount),
       keyCount: requests.keyCount, layerCount: requests.layerCount,
       largestPass: requests.expertCount)
     var outcome = CacheOutcome()
+    var predictor = prefetch.makePredictor(
+      layerCount: requests.expertBytes.count, expertCount: requests.expertCount,
+      usedCount: requests.usedCount)
+    let capacity = min(slotCount, requests.keyCount) - requests.usedCount
+    var predicted: [Int32] = []
     for pass in requests.passes {
       let firstKey = requests.firstKey(pass.layer)
+      if let predictor, pass.phase == .decode {
+        predictor.predict(layer: pass.layer, count: requests.usedCount, into: &predicted)
+        let before = directory.ahead.experts
+        directory.prefetch(
+          predicted, firstKey: firstKey, capacity: max(0, capacity))
+        outcome.ahead.bytesRead +=
+          (directory.ahead.experts - before) * requests.expertBytes[pass.layer]
+      }
       let hits =
         pass.isChunk
         ? directory.serveChunk(pass.experts, firstKey: firstKey)
         : directory.serve(pass.experts, firstKey: firstKey)
       outcome.add(pass, hits: hits, expertBytes: requests.expertBytes[pass.layer])
+      guard predictor != nil else { continue }
+      for token in pass.tokens {
+        predictor?.learn(requests.choices[requests.tokenChoices[token]], layer: pass.layer)
+      }
     }
+    (outcome.ahead.experts, outcome.ahead.useful, outcome.ahead.wasted) = directory.ahead
     return outcome
   }
 }

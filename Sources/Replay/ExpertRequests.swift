@@ -10,17 +10,24 @@ public struct ExpertRequests: Sendable {
     public let layer: Int
     /// Distinct experts, ascending.
     public let experts: [Int32]
-    /// Tokens that go through the layer together.
-    public let tokens: Int
+    /// Its tokens, which go through the layer together, in order: entries of
+    /// ``ExpertRequests/tokenChoices``.
+    public let tokens: Range<Int>
 
     /// Whether the engine serves it as a chunk: expert by expert, each with all of its tokens.
-    public var isChunk: Bool { tokens > ExpertStore.largestSlicePass }
+    public var isChunk: Bool { tokens.count > ExpertStore.largestSlicePass }
   }
 
   /// All passes.
   public let passes: [Pass]
+  /// Of every token in a layer the experts it uses, as a range of ``choices``.
+  public let tokenChoices: [Range<Int>]
+  /// Experts of all tokens in all layers, each token's best first.
+  public let choices: [Int32]
   /// Experts of a layer.
   public let expertCount: Int
+  /// Most experts that a token uses in a layer.
+  public let usedCount: Int
   /// Bytes of an expert, by layer.
   public let expertBytes: [Int]
   /// Tokens evaluated for the prompts, and one at a time.
@@ -39,6 +46,7 @@ public struct ExpertRequests: Sendable {
     let batch = max(1, batch ?? trace.batch ?? Self.defaultBatch)
     self.batch = batch
     expertCount = trace.expertCount
+    usedCount = trace.usedCount
     expertBytes = trace.layers.map(\.expertBytes)
     tokens = (trace.tokenCount(.prefill), trace.tokenCount(.decode))
     var firstStep: [Int: Int] = [:]
@@ -54,23 +62,32 @@ public struct ExpertRequests: Sendable {
         index: index, order: (route.turn, route.phase.rawValue, chunk, route.layer))
     }.sorted { (first: Entry, second: Entry) in first.order < second.order }
     var passes: [Pass] = []
+    var tokenChoices: [Range<Int>] = []
+    var choices: [Int32] = []
     var start = 0
     while start < ordered.count {
       var end = start + 1
       while end < ordered.count, ordered[end].order == ordered[start].order { end += 1 }
       var experts = Set<Int32>()
+      let firstToken = tokenChoices.count
       for entry in ordered[start..<end] {
+        let firstChoice = choices.count
         for choice in trace.choices[trace.routes[entry.index].choices] {
-          experts.insert(Int32(choice.expert))
+          choices.append(Int32(choice.expert))
         }
+        experts.formUnion(choices[firstChoice...])
+        tokenChoices.append(firstChoice..<choices.count)
       }
       let first = trace.routes[ordered[start].index]
       passes.append(
         Pass(
-          phase: first.phase, layer: first.layer, experts: experts.sorted(), tokens: end - start))
+          phase: first.phase, layer: first.layer, experts: experts.sorted(),
+          tokens: firstToken..<tokenChoices.count))
       start = end
     }
     self.passes = passes
+    self.tokenChoices = tokenChoices
+    self.choices = choices
   }
 
   /// A route and its place among the passes.

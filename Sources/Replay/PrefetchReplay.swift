@@ -1,13 +1,15 @@
+internal import ExpertStore
+
 /// How many of the experts that a generated token uses could have been named before its router spoke.
 ///
-/// For every decoded token and layer a guess of as many experts as the token uses is compared with
-/// the router's choice.
+/// For every decoded token and layer the engine's predictors name as many experts as the token uses,
+/// and that is compared with the router's choice. Whether they were in the cache anyway is not asked.
 public struct PrefetchReplay: Sendable, Equatable {
   /// Experts used by the tokens that could be guessed.
   public private(set) var used = 0
   /// Those that the token before used in the same layer.
   public private(set) var inPreviousToken = 0
-  /// Those among the experts that the layer's tokens used most so far, ties to the lower id.
+  /// Those among the experts that the layer's tokens used most of late.
   public private(set) var inMostPopular = 0
 
   /// Share of the used experts that the token before used too; 0 without any.
@@ -17,31 +19,26 @@ public struct PrefetchReplay: Sendable, Equatable {
 
   /// Replays the routes of `trace` token by token, those of prompts only to learn from.
   public init(_ trace: RoutingTrace) {
-    var previous = [[Int]](repeating: [], count: trace.layers.count)
-    var counts = [[Int]](
-      repeating: [Int](repeating: 0, count: trace.expertCount), count: trace.layers.count)
-    let order = trace.routes.indices.sorted { first, second in
-      let (a, b) = (trace.routes[first], trace.routes[second])
-      return (a.turn, a.phase.rawValue, a.step, a.layer)
-        < (b.turn, b.phase.rawValue, b.step, b.layer)
-    }
-    for index in order {
-      let route = trace.routes[index]
-      let experts = trace.choices[route.choices].map(\.expert)
-      let layer = route.layer
-      if route.phase == .decode, !previous[layer].isEmpty {
-        used += experts.count
-        inPreviousToken += experts.count { previous[layer].contains($0) }
-        for expert in experts {
-          let own = counts[layer][expert]
-          let better = counts[layer].indices.count {
-            counts[layer][$0] > own || (counts[layer][$0] == own && $0 < expert)
-          }
-          if better < experts.count { inMostPopular += 1 }
+    let requests = ExpertRequests(trace, batch: 1)
+    let layers = trace.layers.count
+    var previous = PreviousTokenPredictor(layerCount: layers, usedCount: trace.usedCount)
+    var popularity = PopularityPredictor(layerCount: layers, expertCount: trace.expertCount)
+    var guess: [Int32] = []
+    for pass in requests.passes {
+      if pass.phase == .decode {
+        previous.predict(layer: pass.layer, count: pass.experts.count, into: &guess)
+        if !guess.isEmpty {
+          used += pass.experts.count
+          inPreviousToken += guess.count { pass.experts.contains($0) }
+          popularity.predict(layer: pass.layer, count: pass.experts.count, into: &guess)
+          inMostPopular += guess.count { pass.experts.contains($0) }
         }
       }
-      previous[layer] = experts
-      for expert in experts { counts[layer][expert] += 1 }
+      for token in pass.tokens {
+        let experts = requests.choices[requests.tokenChoices[token]]
+        previous.learn(experts, layer: pass.layer)
+        popularity.learn(experts, layer: pass.layer)
+      }
     }
   }
 }

@@ -58,6 +58,14 @@ struct RunOptions: ParsableArguments {
   var cachePolicy = CachePolicy.auto
 
   @Option(
+    help: ArgumentHelp(
+      """
+      Experts to read before they are asked for, when the disk idles: off, auto (the next layer's \
+      router, while it pays), or always previous-token, popularity or next-layer-router.
+      """, valueName: "predictor"))
+  var prefetch = PrefetchChoice.off
+
+  @Option(
     name: .customLong("experts-used"),
     help: ArgumentHelp(
       "Experts a token uses in a layer; changes the text. (default: the model's own)",
@@ -137,6 +145,7 @@ struct RunOptions: ParsableArguments {
     options.reading = reading
     options.verification = verifyReads
     options.cachePolicy = cachePolicy
+    options.prefetch = prefetch
     options.expertsUsed = expertsUsed
     options.precision = activations.precision
     return options
@@ -145,6 +154,7 @@ struct RunOptions: ParsableArguments {
 
 extension ReadVerification: ExpressibleByArgument {}
 extension CachePolicy: ExpressibleByArgument {}
+extension PrefetchChoice: ExpressibleByArgument {}
 
 /// What `--activations` takes.
 enum ActivationBits: Int, ExpressibleByArgument, CaseIterable {

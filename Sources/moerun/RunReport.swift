@@ -32,6 +32,7 @@ struct RunFacts: Encodable {
   let expertsUsed: Int
   let modelExpertsUsed: Int
   let memory: MemoryReport
+  let prefetch: String
   let io: ReadReport
   let isa: String
   /// Of an activation in products with quantised weights; 32 are floats.
@@ -43,6 +44,7 @@ struct RunFacts: Encodable {
     expertsUsed = loaded.model.config.experts.usedCount
     modelExpertsUsed = loaded.model.config.experts.modelUsedCount
     self.memory = memory
+    prefetch = loaded.model.prefetch.rawValue
     io = loaded.reading
     isa = loaded.model.instructionSet.rawValue
     activationBits = loaded.model.activationBits
@@ -102,6 +104,17 @@ enum RunReport {
     return table.text
   }
 
+  /// Says what reading ahead has brought and cost in `phase`; nothing when it is off.
+  private static func prefetch(_ phase: PhaseReport, model: Model) -> String {
+    guard model.prefetch != .off else { return "" }
+    func percent(_ share: Double) -> String { "\(decimal(share * 100, 1)) %" }
+    return "; read ahead \(ByteSize.text(UInt64(phase.prefetchBytes))), "
+      + "\(percent(phase.prefetchUsefulShare)) of it of use, "
+      + "\(ByteSize.text(UInt64(phase.prefetchWastedBytes))) wasted, in "
+      + "\(percent(phase.prefetchArmedShare)) of the tokens; no demand on the disk for "
+      + "\(percent(phase.diskIdleShare)) of the time"
+  }
+
   /// Says so when a token uses another number of experts than the model's own, and when activations
   /// are shorter than they are without being asked to.
   private static func override(_ model: Model) -> String {
@@ -127,7 +140,8 @@ enum RunReport {
     return "moerun: " + phases.map { "\($0.name) \(rate($0.report))" }.joined(separator: "; ")
       + override(model) + "; experts read \(read) of \(requested) (hit rate "
       + "\(decimal(share, 1)) %), \(ByteSize.text(UInt64(bytes))) from disk, waited \(stall) s "
-      + "for it; peak memory \(ByteSize.text(memory.peakBytes)) of "
+      + "for it" + (phases.last.map { prefetch($0.report, model: model) } ?? "")
+      + "; peak memory \(ByteSize.text(memory.peakBytes)) of "
       + "\(ByteSize.text(memory.budgetBytes))"
   }
 }

@@ -35,6 +35,14 @@ struct Simulate: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      """
+      Also replay with experts read ahead on the word of previous-token or popularity, as if the \
+      disk always had the time for it: the most that the predictor can bring.
+      """, valueName: "name"))
+  var predictor: PrefetchChoice?
+
+  @Option(
+    help: ArgumentHelp(
       "Tokens of a prompt evaluated at a time. (default: the trace's, or 512)", valueName: "n"))
   var batch: Int?
 
@@ -51,6 +59,12 @@ struct Simulate: ParsableCommand {
     if let wrong = slots.first(where: { !(1...RoutingTrace.Limit.experts).contains($0) }) {
       throw ValidationError("--slots takes 1 to \(RoutingTrace.Limit.experts), found \(wrong)")
     }
+    if predictor == .nextLayerRouter || predictor == .auto {
+      throw ValidationError(
+        "--predictor \(predictor?.rawValue ?? ""): the next layer's router needs the states that it "
+          + "is applied to, and a trace has none; give previous-token or popularity, or measure with "
+          + "moerun bench --prefetch")
+    }
     if let batch, !(1...RoutingTrace.Limit.steps).contains(batch) {
       throw ValidationError("--batch takes 1 to \(RoutingTrace.Limit.steps), found \(batch)")
     }
@@ -66,14 +80,18 @@ struct Simulate: ParsableCommand {
       let trace = try RoutingTrace(csv: bytes, path: self.trace)
       let requests = ExpertRequests(trace, batch: batch)
       let slots = try slotCounts(requests)
+      let prefetches = predictor.map { $0 == .off ? [.off] : [.off, $0] } ?? [.off]
       var results: [SimulationReport.Result] = []
       for count in slots {
         let optimum = OptimalCache.run(requests, slotCount: count)
         for policy in policy.policies {
-          results.append(
-            SimulationReport.Result(
-              requests, slots: count, policy: policy.rawValue,
-              outcome: CacheSimulation.run(requests, policy: policy, slotCount: count)))
+          for prefetch in prefetches {
+            results.append(
+              SimulationReport.Result(
+                requests, slots: count, policy: policy.rawValue, prefetch: prefetch,
+                outcome: CacheSimulation.run(
+                  requests, policy: policy, slotCount: count, prefetch: prefetch)))
+          }
         }
         results.append(
           SimulationReport.Result(requests, slots: count, policy: "optimum", outcome: optimum))

@@ -1,4 +1,5 @@
 import CommandSupport
+import ExpertStore
 import Replay
 
 /// What `simulate` says.
@@ -29,16 +30,32 @@ struct SimulationReport: Encodable {
     let slots: Int
     let budgetBytes: Int
     let policy: String
+    /// What named experts to read ahead; nil, and so are the figures below, when nothing did.
+    let predictor: String?
     let prefill: Count
     let decode: Count
+    let prefetchedExperts: Int?
+    let prefetchUsefulShare: Double?
+    let prefetchBytes: Int?
 
-    init(_ requests: ExpertRequests, slots: Int, policy: String, outcome: CacheOutcome) {
+    init(
+      _ requests: ExpertRequests, slots: Int, policy: String, prefetch: PrefetchChoice = .off,
+      outcome: CacheOutcome
+    ) {
+      let isAhead = prefetch != .off
+      predictor = isAhead ? prefetch.rawValue : nil
+      prefetchedExperts = isAhead ? outcome.ahead.experts : nil
+      prefetchUsefulShare = isAhead ? outcome.ahead.usefulShare : nil
+      prefetchBytes = isAhead ? outcome.ahead.bytesRead : nil
       self.slots = slots
       budgetBytes = slots * requests.slotBytes
       self.policy = policy
       prefill = Count(outcome.prefill, tokens: requests.tokens.prefill)
       decode = Count(outcome.decode, tokens: requests.tokens.decode)
     }
+
+    /// The policy, and what named experts to read ahead.
+    var name: String { predictor.map { "\(policy) + \($0)" } ?? policy }
   }
 
   /// How much of what a token uses could have been guessed.
@@ -88,22 +105,25 @@ struct SimulationReport: Encodable {
   private var experts: Int { layers * expertsPerLayer }
 
   var text: String {
+    let isAhead = results.contains { $0.predictor != nil }
     var table = TextTable(
-      ["budget", "slots", "share", "policy", "hit rate", "misses", "bytes/token", "optimum"],
-      right: [0, 1, 2, 4, 5, 6, 7])
+      ["budget", "slots", "share", "policy", "hit rate", "misses", "bytes/token", "optimum"]
+        + (isAhead ? ["ahead/token", "of use"] : []),
+      right: [0, 1, 2, 4, 5, 6, 7, 8, 9])
     var optimum: [Int: Double] = [:]
     for result in results where result.policy == "optimum" {
       optimum[result.slots] = shown(result).hitRate
     }
     for result in results where result.policy != "optimum" {
       let count = shown(result)
-      table.add([
-        ByteSize.text(UInt64(result.budgetBytes)), "\(result.slots)",
-        Self.percent(Double(result.slots) / Double(max(experts, 1))), result.policy,
-        Self.percent(count.hitRate), "\(count.misses)",
-        ByteSize.text(UInt64(count.bytesPerToken)),
-        optimum[result.slots].map(Self.percent) ?? "",
-      ])
+      table.add(
+        [
+          ByteSize.text(UInt64(result.budgetBytes)), "\(result.slots)",
+          Self.percent(Double(result.slots) / Double(max(experts, 1))), result.name,
+          Self.percent(count.hitRate), "\(count.misses)",
+          ByteSize.text(UInt64(count.bytesPerToken)),
+          optimum[result.slots].map(Self.percent) ?? "",
+        ] + (isAhead ? ahead(result) : []))
     }
     let phase = decodeTokens > 0 ? "\(decodeTokens) generated tokens" : "the prompt"
     var lines = [
@@ -121,19 +141,27 @@ struct SimulationReport: Encodable {
     return lines.joined(separator: "\n")
   }
 
+  /// Bytes read ahead for a token, and how many of the experts were of use.
+  private func ahead(_ result: Result) -> [String] {
+    guard let bytes = result.prefetchBytes, let share = result.prefetchUsefulShare else {
+      return ["", ""]
+    }
+    return [ByteSize.text(UInt64(bytes / max(decodeTokens, 1))), Self.percent(share)]
+  }
+
   private static func percent(_ share: Double) -> String { "\(decimal(share * 100, 1)) %" }
 
   /// Hit rate against memory, a line a policy.
   var chart: LineChart {
     var names: [String] = []
-    for result in results where !names.contains(result.policy) { names.append(result.policy) }
+    for result in results where !names.contains(result.name) { names.append(result.name) }
     return LineChart(
       title: "\(model): expert cache hit rate", xTitle: "memory for experts, GiB",
       yTitle: decodeTokens > 0 ? "hit rate of generated tokens, %" : "hit rate of the prompt, %",
       series: names.map { name in
         LineChart.Series(
           name: name,
-          points: results.filter { $0.policy == name }.map {
+          points: results.filter { $0.name == name }.map {
             (Double($0.budgetBytes) / 1_073_741_824, shown($0).hitRate * 100)
           })
       })

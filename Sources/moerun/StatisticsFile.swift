@@ -27,6 +27,11 @@ final class StatisticsFile {
     ("maximum_reads_in_flight", "most reads in flight at once"),
     ("warm_experts", "experts read ahead to warm the cache"),
     ("warm_bytes", "bytes of such reads"),
+    ("disk_idle_share", "share of the time without a read that somebody waits for"),
+    ("prefetch_bytes", "part of bytes_read that was read before it was asked for"),
+    ("prefetch_useful_share", "share of prefetch_bytes that turned out to be of use"),
+    ("prefetch_wasted_bytes", "bytes read ahead that turned out to be of no use"),
+    ("prefetch_armed_share", "share of the tokens during which a predictor was armed"),
   ]
 
   /// Creates the file at `path`, or replaces it, and writes the header.
@@ -46,7 +51,9 @@ final class StatisticsFile {
       decimal(rate, 0), "\(report.reads)", "\(report.rereads)",
       decimal(report.diskBusySeconds, 6), decimal(report.diskBytesPerSecond, 0),
       decimal(report.meanReadsInFlight, 3), "\(report.maximumReadsInFlight)",
-      "\(report.warmExperts)", "\(report.warmBytes)",
+      "\(report.warmExperts)", "\(report.warmBytes)", decimal(report.diskIdleShare, 4),
+      "\(report.prefetchBytes)", decimal(report.prefetchUsefulShare, 4),
+      "\(report.prefetchWastedBytes)", decimal(report.prefetchArmedShare, 4),
     ]
     precondition(cells.count == Self.columns.count)
     try write(cells.joined(separator: ","))

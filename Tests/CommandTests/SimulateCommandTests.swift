@@ -117,6 +117,12 @@ struct SimulateCommandTests {
       (["simulate", trace, "--policy", "fifo"], 64, "fifo"),
       (["simulate", trace, "--budget", "1MiB"], 64, "an expert takes 12.6 MiB"),
       (["simulate", trace, "--svg", "/nonexistent/x.svg"], 2, "/nonexistent"),
+      (
+        ["simulate", trace, "--predictor", "next-layer-router"], 64,
+        "the next layer's router needs the states that it is applied to, and a trace has none"
+      ),
+      (["simulate", trace, "--predictor", "oracle"], 64, "oracle"),
+      (["generate", try pack, "-p", "x", "--prefetch", "oracle"], 64, "prefetch"),
       (["trace", try pack, "-o", "x.csv"], 64, "-f FILE or -p TEXT"),
       (["trace", try pack, "-p", "x", "-o", "/nonexistent/x.csv", "-n", "1"], 2, "/nonexistent"),
       (["generate", try pack, "-p", "x", "--cache-policy", "fifo"], 64, "cache-policy"),

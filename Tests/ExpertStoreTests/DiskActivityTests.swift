@@ -6,23 +6,27 @@ import Testing
 struct DiskActivityTests {
   @Test("busy time and reads in flight are weighted by time, capped at the queue's depth")
   func weighted() {
-    let start = ContinuousClock.now
-    func at(_ seconds: Int) -> ContinuousClock.Instant { start + .seconds(seconds) }
-    var meter = DiskMeter(at: start)
+    var meter = DiskMeter(at: 5)
     meter.depth = 3
-    meter.add(2, at: at(10))
-    meter.add(4, at: at(11))
-    #expect(meter.activity(at: at(12)).busySeconds == 2)
-    #expect(meter.activity(at: at(12)).readSeconds == 2 + 3)
-    meter.add(-5, at: at(13))
-    meter.add(-1, at: at(17))
+    meter.add(2, demand: 0, at: 10)
+    meter.add(4, demand: 1, at: 11)
+    #expect(meter.activity(at: 12).busySeconds == 2)
+    #expect(meter.activity(at: 12).readSeconds == 2 + 3)
+    #expect(meter.activity(at: 12).demandSeconds == 1)
+    meter.add(-5, demand: -1, at: 13)
+    #expect(meter.isIdle)
+    // Somebody waits for the last one by now.
+    meter.add(0, demand: 1, at: 14)
+    #expect(!meter.isIdle)
+    meter.add(-1, demand: -1, at: 17)
     #expect(meter.takeMaximum() == 3)
     #expect(meter.takeMaximum() == 0)
-    let activity = meter.activity(at: at(100))
+    let activity = meter.activity(at: 100)
     #expect(activity.busySeconds == 7)
     #expect(activity.readSeconds == 2 + 6 + 4)
+    #expect(activity.demandSeconds == 2 + 3)
     #expect(activity.meanReadsInFlight == 12.0 / 7)
-    meter.add(1, at: at(100))
+    meter.add(1, demand: 0, at: 100)
     #expect(meter.takeMaximum() == 1)
     #expect(meter.takeMaximum() == 1)
     #expect(DiskActivity().meanReadsInFlight == 0)
@@ -42,6 +46,7 @@ struct DiskActivityTests {
     let statistics = store.statistics
     #expect(statistics.disk.busySeconds > 0)
     #expect(statistics.disk.busySeconds <= elapsed / .seconds(1))
+    #expect(statistics.disk.demandSeconds == statistics.disk.busySeconds)
     #expect(statistics.disk.meanReadsInFlight >= 1)
     #expect(statistics.disk.meanReadsInFlight <= Double(reading.depth))
     #expect((1...reading.depth).contains(store.takeMaximumReadsInFlight()))

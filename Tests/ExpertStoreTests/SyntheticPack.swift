@@ -61,6 +61,25 @@ final class SyntheticPack: Sendable {
     return (store, try #require(queue.withLock { $0 }))
   }
 
+  /// A store whose reads are held back as `priorities` say, with time as `now` has it.
+  func store(
+    slots: Int, holding priorities: Set<ReadPriority>, minimum: Int = 1, policy: CachePolicy = .lru,
+    reading: ReadSettings = ReadSettings(backend: .pread, depth: 4, split: 4),
+    now: MonotonicSeconds? = nil
+  ) throws -> (store: ExpertStore, queue: HeldQueue) {
+    let queue = Monitor<HeldQueue?>(nil)
+    let store = try ExpertStore(
+      source: ExpertSource(pack: pack), slotCount: slots, minimumSlots: minimum, reading: reading,
+      verification: .first, policy: policy, now: now
+    ) { files, memory, piece in
+      let made = HeldQueue(
+        try reading.makeQueue(files: files, memory: memory, piece: piece), holding: priorities)
+      queue.withLock { $0 = made }
+      return made
+    }
+    return (store, try #require(queue.withLock { $0 }))
+  }
+
   /// Backends of this machine with some depths and all splits.
   static let readings: [ReadSettings] = ReadBackend.allCases.filter(\.isAvailable).flatMap {
     backend in
@@ -100,10 +119,11 @@ final class SyntheticPack: Sendable {
   }
 
   /// Asks for `experts` slice by slice and checks every byte that is handed out; returns the ids in
-  /// the order of their first slices.
+  /// the order of their first slices. `meanwhile` is called by the threads for every piece of work.
   @discardableResult
   func check(
-    _ store: ExpertStore, layer: Int, _ experts: [Int32], threads: Int = 1, ownWork: Int = 0
+    _ store: ExpertStore, layer: Int, _ experts: [Int32], threads: Int = 1, ownWork: Int = 0,
+    meanwhile: @escaping @Sendable () -> Void = {}
   ) throws -> [Int32] {
     /// Pieces by expert and index, with the own work as expert -1; and experts by their first slice.
     let seen = Monitor((count: [String: Int](), order: [Int32]()))
@@ -117,6 +137,7 @@ final class SyntheticPack: Sendable {
             seen.count["\(expert)/\(unit.index)", default: 0] += 1
             if expert >= 0, !seen.order.contains(expert) { seen.order.append(expert) }
           }
+          meanwhile()
           if let slice = unit.slice {
             let isRight = self.isEqual(
               slice, index: unit.index, of: Self.sliceCounts[layer], layer: layer,
@@ -136,12 +157,15 @@ final class SyntheticPack: Sendable {
   }
 
   /// Asks for `experts` one after the other and checks every byte that is served; returns the ids in
-  /// serving order.
+  /// serving order. `meanwhile` is called for every expert.
   @discardableResult
-  func checkChunk(_ store: ExpertStore, layer: Int, _ experts: [Int32]) throws -> [Int32] {
+  func checkChunk(
+    _ store: ExpertStore, layer: Int, _ experts: [Int32], meanwhile: () -> Void = {}
+  ) throws -> [Int32] {
     var served: [Int32] = []
     try store.withExperts(layer: layer, experts: experts) { index, expert in
       served.append(experts[index])
+      meanwhile()
       for slice in 0..<expert.sliceCount {
         let isRight = isEqual(
           try expert.slice(slice), index: slice, of: expert.sliceCount, layer: layer,

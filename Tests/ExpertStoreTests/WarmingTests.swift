@@ -63,7 +63,7 @@ struct WarmingTests {
     }
   }
 
-  @Test("reads ahead are speculative, everybody else's are not")
+  @Test("reads ahead stay in the background, everybody else's do not")
   func priorities() throws {
     let pack = try SyntheticPack()
     let reading = ReadSettings(backend: .pread, depth: 2, split: 4)
@@ -79,7 +79,7 @@ struct WarmingTests {
     let noting = try #require(queue.withLock { $0 })
     store.warm(Array(Self.all.prefix(5)))
     settle(store, 5)
-    #expect(noting.priorities.withLock { $0 } == [ReadPriority](repeating: .speculative, count: 20))
+    #expect(noting.priorities.withLock { $0 } == [ReadPriority](repeating: .background, count: 20))
     noting.priorities.withLock { $0 = [] }
     try pack.check(store, layer: 1, [0, 1, 2, 3])
     #expect(noting.priorities.withLock { $0 } == [ReadPriority](repeating: .demand, count: 16))

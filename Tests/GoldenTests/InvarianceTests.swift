@@ -41,6 +41,17 @@ struct InvarianceTests {
             }
           ))
       }
+      for choice in PrefetchChoice.allCases {
+        changes.append(
+          (
+            "prefetch \(choice)",
+            {
+              $0.maximumSlots = everything / 4
+              $0.prefetch = choice
+              $0.batch = 1
+            }
+          ))
+      }
       for threads in [1, 2, 3, 4, 8] {
         changes.append(("\(threads) compute threads", { $0.threads = threads }))
       }

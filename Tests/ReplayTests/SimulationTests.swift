@@ -11,13 +11,13 @@ import Testing
 struct SimulationTests {
   /// A trace of random passes: a prompt of `prompt` tokens, then `count` tokens.
   static func trace(
-    seed: UInt64, layers: Int, experts: Int, used: Int, prompt: Int, count: Int
+    seed: UInt64, layers: Int, experts: Int, used: Int, prompt: Int, count: Int, turns: Int = 1
   ) -> RoutingTrace {
     var random = RandomBytes(seed: seed)
     var trace = RoutingTrace(
       model: "m", architecture: "a", expertCount: experts, usedCount: used, batch: nil,
       layers: (0..<layers).map { .init(expertBytes: 100 + $0, denseBytes: 0) })
-    for step in 0..<prompt + count {
+    for step in 0..<turns * (prompt + count) {
       for layer in 0..<layers {
         // Squaring favours low ids: popularity as real routers have it.
         var chosen: [Int] = []
@@ -27,7 +27,8 @@ struct SimulationTests {
           if !chosen.contains(expert) { chosen.append(expert) }
         }
         trace.append(
-          turn: 0, phase: step < prompt ? .prefill : .decode, step: step, layer: layer,
+          turn: step / (prompt + count),
+          phase: step % (prompt + count) < prompt ? .prefill : .decode, step: step, layer: layer,
           choices: chosen.map {
             .init(expert: $0, weight: 1, isResident: false, bytesRead: 0)
           })
@@ -138,6 +139,20 @@ struct SimulationTests {
     #expect(replay.previousTokenRecall == 0.5 && replay.popularityRecall == 0)
   }
 
+  /// Serves `pass` as the engine does.
+  static func serve(_ pass: ExpertRequests.Pass, _ store: ExpertStore, _ feed: SliceFeed) throws {
+    if pass.isChunk {
+      try store.withExperts(layer: pass.layer, experts: pass.experts) { _, expert in
+        for slice in 0..<expert.sliceCount { _ = try expert.slice(slice) }
+      }
+    } else {
+      try feed.serve(layer: pass.layer, experts: pass.experts, ownWork: 0) {
+        var work = feed.next(after: nil)
+        while let unit = work { work = feed.next(after: unit) }
+      }
+    }
+  }
+
   @Test("a replay hits what the store hit with the same passes", arguments: CachePolicy.allCases)
   func store(_ policy: CachePolicy) throws {
     let directory = try TemporaryDirectory()
@@ -155,21 +170,69 @@ struct SimulationTests {
       let store = try ExpertStore(
         source: ExpertSource(pack: pack), slotCount: slots, policy: policy)
       let feed = SliceFeed(store)
-      for pass in requests.passes {
-        if pass.isChunk {
-          try store.withExperts(layer: pass.layer, experts: pass.experts) { _, expert in
-            for slice in 0..<expert.sliceCount { _ = try expert.slice(slice) }
-          }
-        } else {
-          try feed.serve(layer: pass.layer, experts: pass.experts, ownWork: 0) {
-            var work = feed.next(after: nil)
-            while let unit = work { work = feed.next(after: unit) }
-          }
-        }
-      }
+      for pass in requests.passes { try Self.serve(pass, store, feed) }
       let outcome = CacheSimulation.run(requests, policy: policy, slotCount: slots).total
       #expect(store.statistics.hits == outcome.hits, "\(slots) slots")
       #expect(store.statistics.expertsRead == outcome.misses, "\(slots) slots")
+    }
+  }
+
+  @Test(
+    "with what a predictor names read ahead, a replay hits and wastes what the store did",
+    arguments: CachePolicy.allCases, [PrefetchChoice.previousToken, .popularity])
+  func prefetch(_ policy: CachePolicy, choice: PrefetchChoice) throws {
+    let directory = try TemporaryDirectory()
+    try SyntheticModel(
+      layers: [.init(experts: 16), .init(experts: 16), .init(experts: 16)]
+    ).write(to: directory.file("m.gguf"))
+    try PackWriter(
+      source: try GGUFFile.open(directory.file("m.gguf")), kind: .packed, threads: 2
+    ).write(to: directory.file("m.moepack"), overwrite: false) { _ in }
+    let pack = try PackDirectory.open(directory.file("m.moepack"))
+    // Chunks of 9 tokens and one of 2, before and after tokens that are guessed for.
+    let trace = Self.trace(
+      seed: 9, layers: 3, experts: 16, used: 4, prompt: 20, count: 40, turns: 2)
+    let requests = ExpertRequests(trace, batch: 9)
+    for slots in [4, 11, 24] {
+      let held = Monitor<HeldQueue?>(nil)
+      let store = try ExpertStore(
+        source: ExpertSource(pack: pack), slotCount: slots, minimumSlots: 4, reading: .standard,
+        verification: .first, policy: policy
+      ) { files, memory, piece in
+        let queue = HeldQueue(
+          try ReadSettings.standard.makeQueue(files: files, memory: memory, piece: piece),
+          holding: [])
+        held.withLock { $0 = queue }
+        return queue
+      }
+      let queue = try #require(held.withLock { $0 })
+      let feed = SliceFeed(store)
+      var predictor = try #require(
+        choice.makePredictor(layerCount: 3, expertCount: 16, usedCount: 4))
+      for pass in requests.passes {
+        if pass.phase == .decode {
+          var experts: [Int32] = []
+          predictor.predict(layer: pass.layer, count: 4, into: &experts)
+          store.prefetch(layer: pass.layer, experts: experts)
+          queue.waitUntilIdle()
+        }
+        try Self.serve(pass, store, feed)
+        for token in pass.tokens {
+          predictor.learn(requests.choices[requests.tokenChoices[token]], layer: pass.layer)
+        }
+      }
+      let outcome = CacheSimulation.run(
+        requests, policy: policy, slotCount: slots, prefetch: choice)
+      let statistics = store.statistics
+      #expect(statistics.hits == outcome.total.hits, "\(slots) slots")
+      #expect(statistics.expertsRead == outcome.total.misses, "\(slots) slots")
+      #expect(statistics.prefetch.experts == outcome.ahead.experts, "\(slots) slots")
+      #expect(statistics.prefetch.usefulExperts == outcome.ahead.useful, "\(slots) slots")
+      // With four there is no slot to spare; with many the cache has what is named.
+      if slots == 4 { #expect(outcome.ahead.experts == 0) }
+      if slots == 11 { #expect(outcome.ahead.useful > 0 && outcome.ahead.wasted > 0) }
+      #expect(
+        outcome.ahead.useful + outcome.ahead.wasted <= outcome.ahead.experts, "\(slots) slots")
     }
   }
 }

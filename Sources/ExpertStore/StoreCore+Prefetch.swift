@@ -1,0 +1,97 @@
+internal import ExpertPack
+internal import FileIO
+
+extension StoreCore {
+  /// Keeps `slot` from being evicted. When it was read ahead, what is missing of it is read now.
+  func pin(_ slot: Int, in table: inout SlotTable) {
+    guard table.slots[slot].isUnused else { return table.pin(slot) }
+    table.claim(slot, at: now)
+    table.pin(slot)
+    let rest = table.takeRest(of: slot, at: now)
+    let (operations, reads) = (table.slots[slot].operations, table.slots[slot].reads)
+    for operation in 0..<operations.count where rest & (1 << UInt64(operation)) != 0 {
+      submit(operation, operations, reads, slot: slot, priority: .demand)
+    }
+  }
+
+  /// Plans to read `experts` of a coming layer, best first, and begins with it as soon as demand
+  /// leaves the disk alone. What an earlier plan has not begun falls away.
+  ///
+  /// An expert whose place in the pack is wrong is left out; a read on demand will report it.
+  func prefetch(layer: Int, experts: [Int32]) {
+    let hasReadsAhead = table.withLock { table in
+      let hasReadsAhead = table.endPlan()
+      for expert in experts {
+        let key = key(layer: layer, expert: Int(expert))
+        let first = key - Int(expert)
+        let isTaken = table.plan(
+          key: key, isPredicted: { experts.contains(Int32(truncatingIfNeeded: $0 - first)) },
+          fill: { fill($0, key: key, layer: layer, expert: Int(expert)) })
+        if !isTaken { break }
+      }
+      return hasReadsAhead
+    }
+    if hasReadsAhead { cancelReadsAhead() }
+    readAhead()
+  }
+
+  /// The state of `slot` before any operation of an expert is queued; nil when the expert's placement
+  /// is not valid.
+  private func fill(_ slot: Int, key: Int, layer: Int, expert: Int) -> SlotTable.Slot? {
+    let placement = source.placement(layer, expert)
+    do {
+      try reader.validate(placement, layer: layer, expert: expert, slotBytes: slotBytes)
+    } catch {
+      return nil
+    }
+    return SlotTable.Slot(
+      key: key, layer: layer, expert: expert, reads: placement.reads,
+      slices: slices(of: placement, slot: slot),
+      operations: ReadOperations(placement.reads, split: split))
+  }
+
+  /// Queues reads ahead for as long as they may begin. Not under the table's lock: a queue that is
+  /// closing completes at once.
+  func readAhead() {
+    while true {
+      let next = table.withLock { table -> (slot: SlotTable.Slot, index: Int, operation: Int)? in
+        guard let next = table.nextSpeculativeOperation(at: now) else { return nil }
+        return (table.slots[next.slot], next.slot, next.operation)
+      }
+      guard let next else { return }
+      submit(
+        next.operation, next.slot.operations, next.slot.reads, slot: next.index,
+        priority: .speculative)
+    }
+  }
+
+  /// Takes reads ahead back from the queue that have not begun: ``readEnded(_:_:)`` makes demand of
+  /// those that somebody waits for and drops the others.
+  func cancelReadsAhead() { queue.cancel { $0.priority == .speculative } }
+
+  /// Notes that a read was cancelled.
+  /// - Returns: Whether it was queued again, as demand, because somebody waits for it.
+  func noteCancelled(_ request: ReadRequest, _ tag: ReadTag) -> Bool {
+    let isWanted = table.withLock {
+      $0.noteCancelled(slot: tag.slot, isAhead: request.priority == .speculative, at: now)
+    }
+    guard isWanted else { return false }
+    queue.submit(
+      ReadRequest(
+        file: request.file, offset: request.offset, target: request.target, tag: request.tag,
+        completion: self))
+    return true
+  }
+}
+
+extension ExpertStore {
+  /// Reads `experts` of a coming layer ahead, best first, into the coldest slots and while nothing is
+  /// read on demand. They are kept until the next pass begins; what it does not ask for goes first
+  /// when a slot is needed. Nothing is reported of a read ahead that fails.
+  /// - Parameters:
+  ///   - layer: Decoder layer; traps when the pack has no experts there.
+  ///   - experts: Distinct expert ids; traps on an id out of range.
+  package func prefetch(layer: Int, experts: [Int32]) {
+    core.prefetch(layer: layer, experts: experts)
+  }
+}
