@@ -64,14 +64,17 @@ struct ExpertPass {
   ///   ``StoreCore/cancelReadsAhead()``.
   mutating func begin(in table: inout SlotTable) throws -> Bool {
     table.statistics.expertsRequested += experts.count
-    var (hits, misses) = (0, 0)
+    var (hits, misses, readAhead) = (0, 0, 0)
     for (index, expert) in experts.enumerated() {
       var entry = Entry(index: Int32(index))
       let isKept = order == .residentFirst || hits < ring.keptHits
       if isKept, let slot = table.slot(of: core.key(layer: layer, expert: Int(expert))) {
+        // Read ahead for this chunk: it was not in the cache, and passes through the ring.
+        entry.isRead = order == .asGiven && table.slots[slot].isSpeculative
         core.pin(slot, in: &table)
         entry.slot = Int32(slot)
         hits += 1
+        if entry.isRead { readAhead += 1 }
       } else {
         misses += 1
       }
@@ -83,7 +86,8 @@ struct ExpertPass {
       case .residentFirst: entries.initializeElement(at: entries.count - misses, to: entry)
       }
     }
-    table.statistics.hits += hits
+    table.statistics.hits += hits - readAhead
+    table.statistics.expertsRead += readAhead
     if order == .residentFirst {
       var rest = entries[hits...]
       rest.reverse()
@@ -134,7 +138,8 @@ struct ExpertPass {
   private mutating func giveUpLastHit(_ table: inout SlotTable) -> Bool {
     guard let last = entries[acquired...].lastIndex(where: { $0.slot >= 0 }) else { return false }
     table.unpin(Int(entries[last].slot))
-    table.statistics.hits -= 1
+    if !entries[last].isRead { table.statistics.hits -= 1 }
+    entries[last].isRead = false
     entries[last].slot = -1
     return true
   }

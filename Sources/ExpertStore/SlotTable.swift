@@ -33,6 +33,8 @@ struct SlotTable {
     var isWarm = false
     /// Read ahead, and nobody has asked for it since.
     var isUnused = false
+    /// It was filled for a chunk's coming layer, which is no guess: it counts as a miss, not as prefetch.
+    var isForChunk = false
     /// Nobody waits for it any more: reads that have not begun are skipped.
     var isAbandoned = false
     /// Kept for the layer that it was read ahead for, which has not begun.

@@ -4,9 +4,13 @@
 /// A plan names slots for one coming layer. It lasts until the next pass begins, which takes what it
 /// wants of them and gives the others up.
 struct Speculation {
-  /// Reads ahead that the queue may have at once. Two keep a disk near its peak rate (one reader of
-  /// half a megabyte or more reaches most of it), and no demand ever waits for more than two.
-  static let maximumReads = 2
+  /// Reads ahead that the queue may have at once where demand may come at any time. Two keep a disk
+  /// near its peak rate (one reader of half a megabyte or more reaches most of it), and no demand ever
+  /// waits for more than two.
+  static let tokenReads = 2
+  /// Reads ahead at once for a chunk, whose demand comes when the mixer is done and is for the same
+  /// experts.
+  static let chunkReads = 16
 
   /// Most slots that may be out of the eviction order because of reads ahead.
   let capacity: Int
@@ -14,6 +18,8 @@ struct Speculation {
   var slotCount = 0
   /// Reads that the queue has.
   var reads = 0
+  /// Reads that the queue may have.
+  var readLimit = Speculation.tokenReads
   /// Slots of the plan, most likely expert first.
   var plan: [Int32] = []
   /// Position in the plan before which all reads are queued.
@@ -71,12 +77,12 @@ extension SlotTable {
   mutating func nextSpeculativeOperation(
     at now: () -> Double
   ) -> (slot: Int, operation: Int)? {
-    guard meter.isIdle, speculation.reads < Speculation.maximumReads else { return nil }
+    guard meter.isIdle, speculation.reads < speculation.readLimit else { return nil }
     while speculation.cursor < speculation.plan.count {
       let slot = Int(speculation.plan[speculation.cursor])
       let issued = slots[slot].issued
       if slots[slot].isHeld, slots[slot].operations.all & ~issued != 0 {
-        if issued == 0 { statistics.prefetch.experts += 1 }
+        if issued == 0, !slots[slot].isForChunk { statistics.prefetch.experts += 1 }
         let operation = (~issued).trailingZeroBitCount
         slots[slot].issued |= 1 << UInt64(operation)
         slots[slot].pending += 1
@@ -115,8 +121,10 @@ extension SlotTable {
     let queued = slots[slot].queued
     if slots[slot].isSpeculative {
       if slots[slot].isHeld || slots[slot].pending > 0 { speculation.slotCount -= 1 }
-      statistics.prefetch.usefulBytes += slots[slot].aheadBytes
-      statistics.prefetch.usefulExperts += 1
+      if !slots[slot].isForChunk {
+        statistics.prefetch.usefulBytes += slots[slot].aheadBytes
+        statistics.prefetch.usefulExperts += 1
+      }
       slots[slot].aheadBytes = 0
       slots[slot].isHeld = false
       speculation.reads -= queued
@@ -152,7 +160,9 @@ extension SlotTable {
       return true
     }
     noteQueued(-1, slot: slot, at: now)
-    if slots[slot].isSpeculative { statistics.prefetch.cancelledReads += 1 }
+    if slots[slot].isSpeculative, !slots[slot].isForChunk {
+      statistics.prefetch.cancelledReads += 1
+    }
     // What was to be read is not there, and nobody waits for it.
     if slots[slot].pins == 0 { giveUp(slot) }
     return false
@@ -160,6 +170,7 @@ extension SlotTable {
 
   /// Accounts for `bytes` that a read begun ahead of demand has delivered into `slot`.
   mutating func noteAhead(_ bytes: Int, slot: Int) {
+    guard !slots[slot].isForChunk else { return }
     statistics.prefetch.bytes += bytes
     if !slots[slot].isSpeculative {
       statistics.prefetch.usefulBytes += bytes

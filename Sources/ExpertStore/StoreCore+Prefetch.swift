@@ -21,12 +21,37 @@ extension StoreCore {
   func prefetch(layer: Int, experts: [Int32]) {
     let hasReadsAhead = table.withLock { table in
       let hasReadsAhead = table.endPlan()
+      table.speculation.readLimit = Speculation.tokenReads
       for expert in experts {
         let key = key(layer: layer, expert: Int(expert))
         let first = key - Int(expert)
         let isTaken = table.plan(
           key: key, isPredicted: { experts.contains(Int32(truncatingIfNeeded: $0 - first)) },
           fill: { fill($0, key: key, layer: layer, expert: Int(expert)) })
+        if !isTaken { break }
+      }
+      return hasReadsAhead
+    }
+    if hasReadsAhead { cancelReadsAhead() }
+    readAhead()
+  }
+
+  /// Begins to read the experts of `layer` for a chunk that uses nearly all of them, by ascending id, into
+  /// two thirds of the slots at most. The chunk's pass takes them over.
+  func readAheadChunk(layer: Int) {
+    guard features.contains(.chunkReadAhead) else { return }
+    let (first, count) = (key(layer: layer, expert: 0), source.expertCounts[layer])
+    let hasReadsAhead = table.withLock { table in
+      let hasReadsAhead = table.endPlan()
+      table.speculation.readLimit = Speculation.chunkReads
+      for expert in 0..<count where table.speculation.plan.count < slotCount * 2 / 3 {
+        let isTaken = table.plan(
+          key: first + expert, isPredicted: { (first..<first + count).contains($0) },
+          fill: {
+            var slot = fill($0, key: first + expert, layer: layer, expert: expert)
+            slot?.isForChunk = true
+            return slot
+          })
         if !isTaken { break }
       }
       return hasReadsAhead
@@ -94,4 +119,10 @@ extension ExpertStore {
   package func prefetch(layer: Int, experts: [Int32]) {
     core.prefetch(layer: layer, experts: experts)
   }
+
+  /// Begins to read the experts of `layer` for a chunk of tokens that uses nearly all of them, while
+  /// nothing is read on demand: so the disk works while the layer's mixer computes. The layer's pass
+  /// takes over what it finds, read or not.
+  /// - Parameter layer: Decoder layer; traps when the pack has no experts there.
+  public func readAheadChunk(layer: Int) { core.readAheadChunk(layer: layer) }
 }

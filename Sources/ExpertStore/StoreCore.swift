@@ -14,7 +14,7 @@ final class StoreCore: ReadCompletion {
   private let verification: ReadVerification
   private let memory: AlignedBuffer  // [slotCount, slotBytes]
   let split: Int
-  private let features: StoreFeatures
+  let features: StoreFeatures
   let table: Monitor<SlotTable>
   let queue: any ReadQueue
   let now: MonotonicSeconds

@@ -4,12 +4,12 @@ internal import CXXHash
 public enum XXH3 {
   /// XXH3-64 of `bytes` with `seed`.
   public static func hash64(_ bytes: UnsafeRawBufferPointer, seed: UInt64) -> UInt64 {
-    XXH3_64bits_withSeed(bytes.baseAddress, bytes.count, seed)
+    cxx_hash64(bytes.baseAddress, bytes.count, seed)
   }
 
   /// XXH3-128 of `bytes`, seed 0; what `xxhsum -H2` prints.
   public static func hash128(_ bytes: UnsafeRawBufferPointer) -> Digest128 {
-    let hash = XXH3_128bits(bytes.baseAddress, bytes.count)
+    let hash = cxx_hash128(bytes.baseAddress, bytes.count)
     return Digest128(high: hash.high64, low: hash.low64)
   }
 }
@@ -69,7 +69,7 @@ public final class XXH3Stream128 {
 
   /// Adds `bytes` to what is hashed.
   public func update(_ bytes: UnsafeRawBufferPointer) {
-    XXH3_128bits_update(state, bytes.baseAddress, bytes.count)
+    cxx_update128(state, bytes.baseAddress, bytes.count)
   }
 
   /// The digest of all bytes so far; more may follow.

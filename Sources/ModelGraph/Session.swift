@@ -125,6 +125,8 @@ public final class Session {
         forecast: forecast)
       isIncomplete = true
       forecast?.beginChunk(tokens: count)
+      ExpertBlock.readAhead(
+        layer: 0, tokens: count, config: model.config, store: model.store)
       try evaluate(tokens[done..<done + count], run)
       forecast?.endChunk()
       isIncomplete = false

@@ -38,11 +38,13 @@ struct Bench: ParsableCommand {
   enum Part: String, ExpressibleByArgument, CaseIterable {
     case hugePages = "huge-pages"
     case sliceReadiness = "slice-readiness"
+    case chunkReadAhead = "chunk-read-ahead"
 
     var feature: StoreFeatures {
       switch self {
       case .hugePages: .hugePages
       case .sliceReadiness: .sliceReadiness
+      case .chunkReadAhead: .chunkReadAhead
       }
     }
   }
