@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Decode and prefill of a model that does not fit in memory, inside memory control groups.
 
-usage: bench_stream.py --moepack BIN --moerun BIN --work DIR [--recipe FILE] [--layers N]
-                       [--memory 3GiB,6GiB] [--peer LLAMA_BENCH] [--results DIR] [--quick]
+usage: bench_stream.py --moepack BIN --moerun BIN --work DIR [--recipe FILE] [--layers N] [--vocab N]
+                       [--memory 3GiB,6GiB] [--rounds N] [--peer LLAMA_BENCH] [--results DIR] [--quick]
 
 Writes a synthetic model of the recipe's shape once to DIR, packs it, and runs every row in a control
-group of exactly the memory named, page cache dropped before each. Needs root for the groups and for
-dropping the cache; without it the rows run uncapped and say so. The peer is any llama-bench binary;
-nothing of it belongs to this project. Prints a table and writes stream.csv and stream.svg.
+group of exactly the memory named, page cache dropped before each. Rows are run in turn, --rounds
+times, and the median of each figure is kept, so that a noisy minute spoils no row alone. Needs root
+for the groups and for dropping the cache; without it the rows run uncapped and say so. The peer is any
+llama-bench binary; nothing of it belongs to this project. Prints a table with every row as a ratio to
+the full engine, and writes stream.md, stream.csv and stream.svg.
 """
 import argparse
 import contextlib
@@ -16,6 +18,7 @@ import json
 import os
 import pathlib
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -99,7 +102,7 @@ def disk_rate(path):
         for depth in (4, 16, 32):
             out = subprocess.run(
                 ["fio", "--name=r", f"--filename={path}", "--readonly", "--rw=randread", "--bs=1M",
-                 "--direct=1", "--ioengine=io_uring", f"--iodepth={depth}", "--runtime=4",
+                 "--direct=1", "--ioengine=io_uring", f"--iodepth={depth}", "--runtime=3",
                  "--time_based", "--output-format=json"]
                 + (["--mem=mmaphuge"] if before is not None else []), capture_output=True, text=True)
             with contextlib.suppress(ValueError, KeyError, IndexError):
@@ -120,12 +123,17 @@ def ours(options, pack, limit, extra=()):
         return {"error": message}
     report = json.loads(out)
     decode, prefill = report["decode"], report["prefill"]
-    return {
+    row = {
         "decode_tok_s": decode["tokens_per_second"], "prefill_tok_s": prefill["tokens_per_second"],
         "hit_rate": decode["hit_rate"], "bytes_per_token": decode["bytes_read"] / max(decode["tokens"], 1),
+        "prefill_bytes": prefill["bytes_read"],
         "stall_share": decode["stall_seconds"] / max(decode["seconds"], 1e-9),
         "peak_bytes": report["peak_memory_bytes"], "group_peak_bytes": peak,
     }
+    for key in ("disk_bytes_per_second", "mean_reads_in_flight", "prefetch_useful_share"):
+        if key in decode:
+            row[key] = decode[key]
+    return row
 
 
 def peer(options, gguf, limit):
@@ -162,51 +170,132 @@ def svg(rows, path):
     pathlib.Path(path).write_text("\n".join(parts) + "\n")
 
 
+def median_row(rows):
+    """The median of every figure of one row's rounds; the first error, if any."""
+    for row in rows:
+        if "error" in row:
+            return row
+    keys = {key for row in rows for key, value in row.items() if isinstance(value, (int, float))}
+    return {key: statistics.median([row[key] for row in rows if key in row]) for key in sorted(keys)}
+
+
+def plan(options, pack, index):
+    """Names of the rows in the order they run, each with a function that runs it once."""
+    rows = {}
+    for text in options.memory.split(","):
+        limit = size(text)
+        name = f"moerun {text}"
+        rows[name] = lambda limit=limit: ours(options, pack, limit)
+        if options.peer:
+            rows[f"peer {text}"] = lambda limit=limit: peer(options, options.gguf, limit)
+        if options.quick:
+            continue
+        for label, target, extra in (
+                ("in-place GGUF", index, []),
+                ("whole experts, no slice readiness", pack, ["--without", "slice-readiness"]),
+                ("no reads ahead of a chunk's layer", pack, ["--without", "chunk-read-ahead"]),
+                ("8-bit activations, as the peer", pack, ["--activations", "8"]),
+                ("4 KiB pages", pack, ["--without", "huge-pages"]),
+                ("checksums off", pack, ["--verify-reads", "off"]),
+                ("io_uring", pack, ["--io-backend", "uring"]),
+                ("pread", pack, ["--io-backend", "pread"]),
+                ("split 1", pack, ["--io-split", "1"]), ("split 2", pack, ["--io-split", "2"]),
+                ("split 4", pack, ["--io-split", "4"]), ("split 8", pack, ["--io-split", "8"]),
+                ("1 read in flight", pack, ["--io-threads", "1"]),
+                ("LRU", pack, ["--cache-policy", "lru"]), ("CRF", pack, ["--cache-policy", "crf"]),
+                ("prefetch auto", pack, ["--prefetch", "auto"]),
+                ("prefetch next-layer-router", pack, ["--prefetch", "next-layer-router"]),
+                ("prefetch popularity", pack, ["--prefetch", "popularity"]),
+                ("prefetch previous-token", pack, ["--prefetch", "previous-token"]),
+                ("prefetch off", pack, ["--prefetch", "off"])):
+            rows[f"{name}, {label}"] = lambda limit=limit, target=target, extra=extra: ours(
+                options, target, limit, extra)
+    return rows
+
+
+COLUMNS = (
+    ("decode_tok_s", "decode tok/s", "{:.2f}"), ("decode_ratio", "ratio", "{:.2f}"),
+    ("prefill_tok_s", "prefill tok/s", "{:.1f}"), ("prefill_ratio", "ratio", "{:.2f}"),
+    ("hit_rate", "hit rate", "{:.0%}"), ("bytes_per_token", "MB a token", "{:.0f}"),
+    ("disk_bytes_per_second", "disk GB/s", "{:.2f}"), ("stall_share", "waiting", "{:.0%}"),
+    ("group_peak_bytes", "group peak GiB", "{:.2f}"))
+SCALE = {"bytes_per_token": 1e-6, "disk_bytes_per_second": 1e-9, "group_peak_bytes": 1 / (1 << 30)}
+
+
+def table(rows, options):
+    """The medians as a table in Markdown; ratios are to the full engine in the same memory."""
+    lines = [
+        "# Streaming: decode and prefill in memory groups", "",
+        f"`make bench-stream`: the shape of {pathlib.Path(options.recipe).stem}, {options.layers} layers, "
+        f"vocabulary {options.vocab}, random weights; {options.prefill} tokens of prompt, {options.decode} "
+        f"generated; page cache dropped before every row; medians of {options.rounds}. Ratios are to the "
+        "full engine in the same memory.", ""]
+    for row in rows:
+        if "disk_bytes_s" in row:
+            lines += [f"The disk in the same minutes, by fio at its best depth: {row['disk_bytes_s'] / 1e9:.2f} GB/s.", ""]
+    lines.append("| | " + " | ".join(title for _, title, _ in COLUMNS) + " |")
+    lines.append("|---" * (len(COLUMNS) + 1) + "|")
+    for row in rows:
+        if "disk_bytes_s" in row:
+            continue
+        cells = [form.format(row[key] * SCALE.get(key, 1)) if row.get(key) is not None else ""
+                 for key, _, form in COLUMNS]
+        lines.append(f"| {row['name']} | " + (row["error"] if "error" in row else " | ".join(cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("moepack", "moerun", "work"):
         parser.add_argument("--" + name, required=True)
     parser.add_argument("--recipe", default="recipes/qwen3.5-397b-a17b.yaml")
     parser.add_argument("--layers", default="4")
+    parser.add_argument("--vocab", default="8192")
     parser.add_argument("--memory", default="3GiB,6GiB")
     parser.add_argument("--peer")
     parser.add_argument("--results", default="recipes/results")
     parser.add_argument("--prefill", type=int, default=512)
     parser.add_argument("--decode", type=int, default=64)
-    parser.add_argument("--quick", action="store_true", help="fewer rows and tokens")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="no ablation, one round")
     options = parser.parse_args()
     if options.quick:
-        options.prefill, options.decode = 64, 16
+        options.rounds = 1
     work = pathlib.Path(options.work)
     work.mkdir(parents=True, exist_ok=True)
     gguf, pack, index = (str(work / f"bench{suffix}") for suffix in (".gguf", ".moepack", "-index.moepack"))
+    options.gguf = gguf
     if not os.path.exists(gguf):
-        subprocess.run([options.moepack, "synth", options.recipe, "-o", gguf, "--layers", options.layers], check=True)
+        subprocess.run([options.moepack, "synth", options.recipe, "-o", gguf, "--layers", options.layers,
+                        "--vocab", options.vocab], check=True)
     for target, flags in ((pack, []), (index, ["--in-place"])):
         if not os.path.exists(target + "/manifest.json"):
             subprocess.run([options.moepack, "convert", gguf, "-o", target, *flags], check=True)
 
     if group_root() is None:
         print("bench_stream: no memory groups here (not root?): rows run uncapped", file=sys.stderr)
-    rows = []
-    def add(name, row):
-        rows.append({"name": name, **row})
-        shown = row.get("error") or ", ".join(
-            f"{key} {value:.3g}" for key, value in row.items() if isinstance(value, (int, float)))
-        print(f"{name:36s} {shown}", flush=True)
+    measured = {}
+    for number in range(options.rounds):
+        rate = disk_rate(gguf)
+        if rate:
+            measured.setdefault("fio, best depth", []).append({"disk_bytes_s": rate})
+        for name, once in plan(options, pack, index).items():
+            row = once()
+            measured.setdefault(name, []).append(row)
+            shown = row.get("error") or ", ".join(
+                f"{key} {value:.3g}" for key, value in row.items() if isinstance(value, (int, float)))
+            print(f"round {number + 1}: {name:44s} {shown}", flush=True)
 
-    rate = disk_rate(gguf)
-    if rate:
-        add("fio, best depth", {"disk_bytes_s": rate})
-    for text in options.memory.split(","):
-        limit = size(text)
-        add(f"moerun {text}", ours(options, pack, limit))
-        add(f"moerun {text}, in-place GGUF", ours(options, index, limit))
-        if not options.quick:
-            add(f"moerun {text}, checksums off", ours(options, pack, limit, ["--verify-reads", "off"]))
-            add(f"moerun {text}, 1 reader", ours(options, pack, limit, ["--io-threads", "1"]))
-        if options.peer:
-            add(f"peer {text}", peer(options, gguf, limit))
+    rows = [{"name": name, **median_row(rounds)} for name, rounds in measured.items()]
+    full = {row["name"]: row for row in rows}
+    for row in rows:
+        base = next((full[name] for name in full if row["name"].startswith(name + ",")), None)
+        if base is None and row["name"].startswith("peer"):
+            base = full.get(row["name"].replace("peer", "moerun"))
+        for key in ("decode", "prefill"):
+            value, reference = row.get(f"{key}_tok_s"), (base or row).get(f"{key}_tok_s")
+            if value and reference:
+                row[f"{key}_ratio"] = value / reference
 
     results = pathlib.Path(options.results)
     results.mkdir(parents=True, exist_ok=True)
@@ -216,7 +305,9 @@ def main():
         writer.writeheader()
         writer.writerows(rows)
     svg([row for row in rows if "decode_tok_s" in row], results / "stream.svg")
-    print(f"wrote {results}/stream.csv and stream.svg")
+    (results / "stream.md").write_text(table(rows, options))
+    print("\n" + table(rows, options))
+    print(f"wrote {results}/stream.md, stream.csv and stream.svg")
 
 
 if __name__ == "__main__":

@@ -51,8 +51,8 @@ public final class ComputePool: Sendable {
   public func forEach(_ count: Int, grain: Int, _ body: (Range<Int>) -> Void) {
     precondition(count >= 0 && grain >= 1, "\(count) elements in chunks of \(grain)")
     guard count > 0 else { return }
-    // Four chunks a thread even out threads that the system runs unevenly.
-    let chunk = max(grain, (count + threads * 4 - 1) / (threads * 4))
+    // Sixteen chunks a thread even out threads that readers interrupt.
+    let chunk = max(grain, (count + threads * 16 - 1) / (threads * 16))
     guard threads > 1, chunk < count, crew.begin() else { return body(0..<count) }
     defer { crew.end() }
     withoutActuallyEscaping(body) { body in

@@ -71,6 +71,35 @@ struct ChunkTests {
     #expect(residents == [5, 6, 6, 6, 6, 6])
   }
 
+  @Test(
+    "what is read ahead for a chunk is read once, counts as read, and is right",
+    arguments: [2, 3, 5, 9, 18], [true, false])
+  func readAhead(_ slots: Int, isOn: Bool) throws {
+    let pack = try SyntheticPack()
+    let store = try pack.store(slots: slots, features: isOn ? .all : [.hugePages])
+    for round in 0..<3 {
+      for layer in 0..<3 {
+        let before = store.statistics
+        store.readAheadChunk(layer: layer)
+        if slots >= 3 {
+          // Planned experts have their slots at once, read or not.
+          let planned = (0..<6).count { store.isResident(layer: layer, expert: $0) }
+          if round == 0 { #expect(planned == (isOn ? min(6, slots * 2 / 3) : 0)) }
+        }
+        // One expert of the plan is not used after all.
+        try pack.checkChunk(store, layer: layer, [0, 2, 3, 4, 5])
+        let chunk = store.statistics - before
+        #expect(chunk.expertsRequested == 5)
+        #expect(chunk.hits + chunk.expertsRead == 5)
+        #expect(chunk.prefetch.bytes == 0)
+      }
+    }
+    // A plan that no chunk takes over does not keep a token from its experts.
+    store.readAheadChunk(layer: 0)
+    try pack.check(store, layer: 1, [1])
+    store.readAheadChunk(layer: 2)
+  }
+
   @Test("chunks of several users share the fewest slots without a hang", arguments: [1, 2, 3])
   func users(_ slots: Int) throws {
     let pack = try SyntheticPack()

@@ -36,11 +36,12 @@ final class SyntheticPack: Sendable {
 
   func store(
     slots: Int, reading: ReadSettings = ReadSettings(backend: .pread, depth: 2, split: 4),
-    verification: ReadVerification = .first, minimum: Int = 1, policy: CachePolicy = .auto
+    verification: ReadVerification = .first, minimum: Int = 1, policy: CachePolicy = .auto,
+    features: StoreFeatures = .all
   ) throws -> ExpertStore {
     try ExpertStore(
       source: ExpertSource(pack: pack), slotCount: slots, minimumSlots: minimum,
-      reading: reading, verification: verification, policy: policy)
+      reading: reading, verification: verification, policy: policy, features: features)
   }
 
   /// A store whose reads go wrong as `plan` says.
