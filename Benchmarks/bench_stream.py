@@ -2,7 +2,8 @@
 """Decode and prefill of a model that does not fit in memory, inside memory control groups.
 
 usage: bench_stream.py --moepack BIN --moerun BIN --work DIR [--recipe FILE] [--layers N] [--vocab N]
-                       [--memory 3GiB,6GiB] [--rounds N] [--peer LLAMA_BENCH] [--results DIR] [--quick]
+                       [--memory 3GiB,6GiB] [--rounds N] [--peer LLAMA_BENCH] [--results DIR]
+                       [--no-ablation] [--quick]
 
 Writes a synthetic model of the recipe's shape once to DIR, packs it, and runs every row in a control
 group of exactly the memory named, page cache dropped before each. Rows are run in turn, --rounds
@@ -186,15 +187,16 @@ def plan(options, pack, index):
         limit = size(text)
         name = f"moerun {text}"
         rows[name] = lambda limit=limit: ours(options, pack, limit)
+        rows[f"{name}, 8-bit activations, as the peer"] = lambda limit=limit: ours(
+            options, pack, limit, ["--activations", "8"])
         if options.peer:
             rows[f"peer {text}"] = lambda limit=limit: peer(options, options.gguf, limit)
-        if options.quick:
+        if options.quick or options.no_ablation:
             continue
         for label, target, extra in (
                 ("in-place GGUF", index, []),
                 ("whole experts, no slice readiness", pack, ["--without", "slice-readiness"]),
                 ("no reads ahead of a chunk's layer", pack, ["--without", "chunk-read-ahead"]),
-                ("8-bit activations, as the peer", pack, ["--activations", "8"]),
                 ("4 KiB pages", pack, ["--without", "huge-pages"]),
                 ("checksums off", pack, ["--verify-reads", "off"]),
                 ("io_uring", pack, ["--io-backend", "uring"]),
@@ -257,6 +259,7 @@ def main():
     parser.add_argument("--prefill", type=int, default=512)
     parser.add_argument("--decode", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-ablation", action="store_true", help="the full engine and the peer alone")
     parser.add_argument("--quick", action="store_true", help="no ablation, one round")
     options = parser.parse_args()
     if options.quick:

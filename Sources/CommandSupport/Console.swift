@@ -58,8 +58,11 @@ public enum Console {
         if isResult, bytes.isEmpty { cp_set_unfinished_line(!text.utf8.isLine) }
       } else if errno != EINTR && errno != EAGAIN {
         guard isResult else { return }
-        if errno == EPIPE { exit(0) }
-        let reason = String(cString: strerror(errno))
+        let code = errno
+        // A live view may hold the terminal.
+        cp_restore_terminal()
+        if code == EPIPE { exit(0) }
+        let reason = String(cString: strerror(code))
         Console.message("standard output: cannot write: \(reason)")
         exit(2)
       }

@@ -67,10 +67,12 @@ struct ExpertPass {
     var (hits, misses, readAhead) = (0, 0, 0)
     for (index, expert) in experts.enumerated() {
       var entry = Entry(index: Int32(index))
-      let isKept = order == .residentFirst || hits < ring.keptHits
-      if isKept, let slot = table.slot(of: core.key(layer: layer, expert: Int(expert))) {
-        // Read ahead for this chunk: it was not in the cache, and passes through the ring.
-        entry.isRead = order == .asGiven && table.slots[slot].isSpeculative
+      let resident = table.slot(of: core.key(layer: layer, expert: Int(expert)))
+      // Read ahead for this chunk: it was not in the cache, and passes through the ring.
+      entry.isRead =
+        order == .asGiven && resident.map { table.slots[$0].isSpeculative } ?? false
+      let isKept = order == .residentFirst || entry.isRead || hits < ring.keptHits
+      if isKept, let slot = resident {
         core.pin(slot, in: &table)
         entry.slot = Int32(slot)
         hits += 1
@@ -138,8 +140,12 @@ struct ExpertPass {
   private mutating func giveUpLastHit(_ table: inout SlotTable) -> Bool {
     guard let last = entries[acquired...].lastIndex(where: { $0.slot >= 0 }) else { return false }
     table.unpin(Int(entries[last].slot))
-    if !entries[last].isRead { table.statistics.hits -= 1 }
-    entries[last].isRead = false
+    if entries[last].isRead {
+      table.statistics.expertsRead -= 1
+      entries[last].isRead = false
+    } else {
+      table.statistics.hits -= 1
+    }
     entries[last].slot = -1
     return true
   }

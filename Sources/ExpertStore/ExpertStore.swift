@@ -6,7 +6,7 @@ public import FileIO
 /// expert makes room. Reads run on a queue of the store's own and go from the disk straight into the slot,
 /// several experts ahead of the one being computed, first in, first out. Which experts are evicted
 /// depends on the order of calls alone, never on how long a read takes, unless experts are
-/// read ahead of their use, by ``warm(_:)`` or a ``Prefetcher``.
+/// read ahead of their use, by ``warm(_:)``, ``readAheadChunk(layer:)`` or a ``Prefetcher``.
 ///
 /// Any number of threads may use a store: each waits for a slot only while it holds none, so they
 /// cannot lock each other out.

@@ -37,14 +37,14 @@ extension StoreCore {
   }
 
   /// Begins to read the experts of `layer` for a chunk that uses nearly all of them, by ascending id, into
-  /// two thirds of the slots at most. The chunk's pass takes them over.
+  /// a third of the slots at most: the others keep what tokens use. The chunk's pass takes them over.
   func readAheadChunk(layer: Int) {
     guard features.contains(.chunkReadAhead) else { return }
     let (first, count) = (key(layer: layer, expert: 0), source.expertCounts[layer])
     let hasReadsAhead = table.withLock { table in
       let hasReadsAhead = table.endPlan()
       table.speculation.readLimit = Speculation.chunkReads
-      for expert in 0..<count where table.speculation.plan.count < slotCount * 2 / 3 {
+      for expert in 0..<count where table.speculation.plan.count < slotCount / 3 {
         let isTaken = table.plan(
           key: first + expert, isPredicted: { (first..<first + count).contains($0) },
           fill: {
@@ -90,6 +90,13 @@ extension StoreCore {
     }
   }
 
+  /// Gives up what is being read ahead: nobody will ask for it.
+  func endReadAhead() {
+    let hasReadsAhead = table.withLock { $0.endPlan() }
+    if hasReadsAhead { cancelReadsAhead() }
+    table.wakeAll()
+  }
+
   /// Takes reads ahead back from the queue that have not begun: ``readEnded(_:_:)`` makes demand of
   /// those that somebody waits for and drops the others.
   func cancelReadsAhead() { queue.cancel { $0.priority == .speculative } }
@@ -125,4 +132,7 @@ extension ExpertStore {
   /// takes over what it finds, read or not.
   /// - Parameter layer: Decoder layer; traps when the pack has no experts there.
   public func readAheadChunk(layer: Int) { core.readAheadChunk(layer: layer) }
+
+  /// Gives up what is being read ahead, after an evaluation that broke off.
+  public func endReadAhead() { core.endReadAhead() }
 }

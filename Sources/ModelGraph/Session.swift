@@ -127,7 +127,12 @@ public final class Session {
       forecast?.beginChunk(tokens: count)
       ExpertBlock.readAhead(
         layer: 0, tokens: count, config: model.config, store: model.store)
-      try evaluate(tokens[done..<done + count], run)
+      do {
+        try evaluate(tokens[done..<done + count], run)
+      } catch {
+        model.store.endReadAhead()
+        throw error
+      }
       forecast?.endChunk()
       isIncomplete = false
       position += count
