@@ -14,7 +14,7 @@ public struct ReadProfile: Sendable {
 
   /// Days after which a device is probed again.
   private static let validDays: Double = 30
-  private static let version = 1
+  private static let version = 2
   private static let sizeLimit = 4096
 
   private struct Content: Codable {

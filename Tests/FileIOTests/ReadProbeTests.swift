@@ -12,16 +12,30 @@ struct ReadProbeTests {
       settings: ReadSettings(backend: backend, depth: depth, split: 4), bytesPerSecond: rate)
   }
 
-  @Test("the shallowest queue within 90 % of the best is chosen, and the faster of two as deep")
+  @Test("of the settings within 90 % of the best the one nearest to the usual depth is chosen")
   func choice() {
-    let samples = [
-      Self.sample(.pread, 1, 1000), Self.sample(.pread, 4, 2600), Self.sample(.uring, 4, 2800),
-      Self.sample(.uring, 16, 3000), Self.sample(.pread, 32, 2900),
+    func chosen(_ samples: [ReadProbe.Sample]) -> ReadSettings? {
+      ReadProbe.choose(samples)?.settings
+    }
+    let all = [
+      Self.sample(.pread, 1, 2900), Self.sample(.pread, 4, 2750), Self.sample(.uring, 4, 2800),
+      Self.sample(.pread, 8, 2710), Self.sample(.uring, 8, 3000), Self.sample(.pread, 32, 2900),
     ]
-    #expect(ReadProbe.choose(samples)?.settings == samples[2].settings)
-    #expect(ReadProbe.choose([]) == nil)
-    #expect(ReadProbe.choose([Self.sample(.pread, 8, 0)]) == nil)
-    #expect(ReadProbe.choose(Array(samples.prefix(1)))?.settings.depth == 1)
+    // The pool before the ring.
+    #expect(chosen(all) == all[3].settings)
+    // Unless it is clearly slower.
+    #expect(chosen(all.filter { $0.settings != all[3].settings }) == all[4].settings)
+    // Half the depth is as near as twice the depth; the pool and the faster win.
+    let apart = [
+      Self.sample(.pread, 4, 2800), Self.sample(.pread, 16, 2900), Self.sample(.uring, 16, 3000),
+    ]
+    #expect(chosen(apart) == apart[1].settings)
+    // A disk that only deep queues fill gets one.
+    let deep = [Self.sample(.pread, 8, 1000), Self.sample(.pread, 32, 2900)]
+    #expect(chosen(deep) == deep[1].settings)
+    #expect(chosen([]) == nil)
+    #expect(chosen([Self.sample(.pread, 8, 0)]) == nil)
+    #expect(chosen(Array(all.prefix(1)))?.depth == 1)
   }
 
   @Test("a probe ends in time, with a setting that works")
@@ -63,7 +77,7 @@ struct ReadProbeTests {
     let changes = [
       ("\"depth\" : 12", "\"depth\" : 0"), ("\"depth\" : 12", "\"depth\" : 100000"),
       ("\"depth\" : 12", "\"depth\" : -1e300"), ("\"split\" : 4", "\"split\" : 3"),
-      ("\"pread\"", "\"mmap\""), ("\"version\" : 1", "\"version\" : 2"),
+      ("\"pread\"", "\"mmap\""), ("\"version\" : 2", "\"version\" : 1"),
       ("\"device\" : \"", "\"device\" : \"x"), ("\"measured_at\" : 1", "\"measured_at\" : -1"),
       ("\"measured_at\" : 1", "\"measured_at\" : 9"), ("3500000000", "0"),
       ("3500000000", "-1"), ("{", "["),
