@@ -3,7 +3,9 @@
 ///
 /// Passes are served as the store serves them. For ``serve(_:firstKey:)`` resident experts are pinned
 /// and come first, the others claim slots in the order asked for, and every expert gives its slot
-/// back before the next one is served. ``serveChunk(_:firstKey:)`` keeps the order. Nothing is allocated once a pass of the largest size was served.
+/// back before the next one is served. ``serveChunk(_:firstKey:)`` keeps the order; it does not read
+/// the next layer of a chunk ahead, as the store does. Nothing is allocated once a pass of the
+/// largest size was served.
 package struct CacheDirectory: Sendable {
   private var policy: any EvictionPolicy
   /// By dense expert number: its slot, -1 when not resident.

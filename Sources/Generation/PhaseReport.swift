@@ -14,7 +14,7 @@ public struct PhaseReport: Sendable, Encodable {
   public let expertsRequested: Int
   /// Those of them that had to be read.
   public let expertsRead: Int
-  /// Share of the experts asked for that were in memory; 1 when none was asked for.
+  /// Share of the experts asked for that were in memory; 0 when none was asked for.
   public let hitRate: Double
   /// Seconds in which nothing could be computed because an expert was still being read.
   public let stallSeconds: Double
