@@ -13,12 +13,12 @@ public struct Activations {
   public var values: UnsafePointer<Float>
   /// At least the number of columns with two tokens or more.
   public var stride: Int
-  /// The rows that ``KernelSet/quantize(_:stride:columns:tokens:into:)`` wrote for them, one after
+  /// The rows that ``KernelSet/quantize(_:stride:columns:tokens:precision:into:)`` wrote for them, one after
   /// another; nil when there are none.
   public var quantized: UnsafeRawPointer?
   /// The quantised row of each token; nil when token t is row t. Products of floats take no list.
   public var rows: UnsafePointer<Int32>?
-  /// Used where products take quantised rows.
+  /// Used where products take quantised rows; they were quantised for it.
   public var precision: Precision
 
   /// Activations with a quantised form, or without.

@@ -4,7 +4,7 @@ public import Tensors
 /// Matrix products. The bits of one element of a result depend on its row and its token alone, not
 /// on how many tokens, rows or threads the call has.
 extension KernelSet {
-  /// Bytes that ``quantize(_:stride:columns:tokens:into:)`` writes for a token of `columns`
+  /// Bytes that ``quantize(_:stride:columns:tokens:precision:into:)`` writes for a token of `columns`
   /// activations; 0 when all products of this set take floats.
   public func quantizedByteCount(columns: Int) -> Int {
     precondition(columns >= 0, "\(columns) columns")
@@ -25,14 +25,15 @@ extension KernelSet {
   ///   - stride: At least `columns` with two tokens or more.
   ///   - columns: Of a row.
   ///   - tokens: Rows; 0 does nothing.
+  ///   - precision: That of the products they enter.
   ///   - out: `tokens` times ``quantizedByteCount(columns:)`` bytes, aligned to 4.
   public func quantize(
     _ x: UnsafePointer<Float>, stride: Int, columns: Int, tokens: Int,
-    into out: UnsafeMutableRawPointer
+    precision: Activations.Precision, into out: UnsafeMutableRawPointer
   ) {
     precondition(tokens >= 0 && (tokens <= 1 || stride >= columns), "stride \(stride)")
     guard let quantize = table.pointee.quantize, columns.isMultiple(of: 32) else { return }
-    quantize(x, stride, columns, tokens, out)
+    quantize(x, stride, columns, tokens, precision == .bits16, out)
   }
 
   /// `out[t * outStride + r] = sum over c of w[r, c] * x[t, c]`.

@@ -38,7 +38,7 @@ struct Evaluation {
     pool.forEach(tokens, grain: max(1, (32 << 10) / columns)) { range in
       kernels.quantize(
         x + range.lowerBound * columns, stride: columns, columns: columns, tokens: range.count,
-        into: out + range.lowerBound * bytes)
+        precision: precision, into: out + range.lowerBound * bytes)
     }
     return Activations(x, stride: columns, quantized: out, precision: precision)
   }

@@ -133,7 +133,7 @@ extension ExpertBlock {
       guard isQuantized else { return }
       run.kernels.quantize(
         gate + range.lowerBound * size, stride: size, columns: size, tokens: range.count,
-        into: run.scratch.quantizedInner + range.lowerBound * bytes)
+        precision: run.precision, into: run.scratch.quantizedInner + range.lowerBound * bytes)
     }
   }
 

@@ -69,7 +69,9 @@ extension ExpertBlock {
     if kernels.takesQuantized(slice.down.type, columns: size) {
       // Quantised rows are shorter than floats, and `up` is used up.
       precondition(kernels.quantizedByteCount(columns: size) <= size * 4)
-      kernels.quantize(gate, stride: size, columns: size, tokens: rows.count, into: up)
+      kernels.quantize(
+        gate, stride: size, columns: size, tokens: rows.count, precision: input.precision,
+        into: up)
       inner.quantized = UnsafeRawPointer(up)
     }
     kernels.multiply(slice.down, inner, tokens: rows.count, into: out, outStride: hidden)

@@ -39,7 +39,8 @@ extension KernelSet {
         guard let out = out.baseAddress, let x = x.baseAddress else { return }
         if bytes > 0 {
           quantize(
-            x, stride: w.columns, columns: w.columns, tokens: inputs, into: quantized.start)
+            x, stride: w.columns, columns: w.columns, tokens: inputs,
+            precision: precision ?? .bits16, into: quantized.start)
         }
         (list ?? []).withUnsafeBufferPointer { list in
           let input = Activations(

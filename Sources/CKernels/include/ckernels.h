@@ -35,8 +35,10 @@ typedef struct ck_kernels {
 
   /* Quantises `rows` rows of `columns` float32 activations, `columns` a multiple of 32, to rows of
    * ck_quantized_bytes(columns) bytes at `out`, which is aligned to 4. A row's bytes depend on that
-   * row alone. What is not a number stays one. NULL: this table multiplies floats only. */
-  void (*_Nullable quantize)(const float *x, size_t x_stride, size_t columns, size_t rows, void *out);
+   * row alone. What is not a number stays one. `is_wide` is that of the products they enter. NULL: this
+   * table multiplies floats only. */
+  void (*_Nullable quantize)(const float *x, size_t x_stride, size_t columns, size_t rows,
+                             bool is_wide, void *out);
   /* As `multiply`, with rows that `quantize` wrote, one after another; token t is row `rows[t]`, or row
    * t without `rows`. `is_wide`: 16 bits an activation, else 8. `w` is of a type that
    * ck_takes_quantized accepts. NULL where `quantize` is. */

@@ -4,6 +4,7 @@
 #define CK_AVX2_H
 
 #include "../internal/decode.h"
+#include "../internal/levels.h"
 #include "../scalar/scalar.h"
 
 #if defined(__x86_64__)
@@ -79,6 +80,20 @@ CK_AVX2_ROW(IQ3_S)
 CK_AVX2_ROW(IQ4_NL)
 CK_AVX2_ROW(IQ4_XS)
 CK_AVX2_ROW(MXFP4)
+
+/* Types whose levels have a decoder of their own; the others use the portable one. */
+#define CK_EACH_AVX2_LEVEL_TYPE(X)                                                               \
+  X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ3_XXS)     \
+  X(IQ3_S) X(IQ4_NL) X(IQ4_XS) X(MXFP4) X(NVFP4)
+
+#define CK_DECLARE_AVX2_LEVELS(NAME) ck_levels ck_avx2_levels_##NAME;
+CK_EACH_AVX2_LEVEL_TYPE(CK_DECLARE_AVX2_LEVELS)
+#undef CK_DECLARE_AVX2_LEVELS
+
+void ck_avx2_quantize(const float *x, size_t x_stride, size_t columns, size_t rows, bool is_wide,
+                      void *out);
+void ck_avx2_multiply_quantized(ck_matrix w, const void *x, const int32_t *rows, size_t tokens,
+                                bool is_wide, float *out, size_t out_stride);
 
 /* Keeps the compiler from mixing the work of one group with the next: it would run out of registers
  * and spill (Q4_K: 5.0 to 6.2 GB/s with this, IQ3_XXS: 2.66 to 2.82; Ice Lake, 2.8 GHz). */

@@ -20,8 +20,8 @@
 /* Rows that are multiplied side by side: one in each 32-bit lane. */
 enum { CK_ROWS = 16 };
 
-void ck_avx512_quantize(const float *x, size_t x_stride, size_t columns, size_t rows,
-                                  void *out);
+void ck_avx512_quantize(const float *x, size_t x_stride, size_t columns, size_t rows, bool is_wide,
+                        void *out);
 void ck_avx512_multiply_quantized(ck_matrix w, const void *x, const int32_t *rows, size_t tokens,
                                   bool is_wide, float *out, size_t out_stride);
 

@@ -20,8 +20,9 @@ CK_AVX512_INLINE void put16(int8_t *high, int8_t *low, __m512i values, int32_t *
   *sum = _mm512_reduce_add_epi32(values);
 }
 
+/* Both widths are written: the products of each read their own parts. */
 CK_AVX512 void ck_avx512_quantize(const float *x, size_t x_stride, size_t columns, size_t rows,
-                                  void *out) {
+                                  bool is_wide __attribute__((unused)), void *out) {
   const __m512i magnitude = _mm512_set1_epi32(0x7fffffff);
   for (size_t r = 0; r < rows; r++, x += x_stride) {
     const ck_activations to =

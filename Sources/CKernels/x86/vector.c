@@ -100,7 +100,11 @@ CK_AVX2 static void softmax(float *x, size_t count) {
   .rotate_pairs = ck_scalar_rotate_pairs, .convolve_silu = ck_avx2_convolve_silu,              \
   .delta_step = ck_avx2_delta_step
 
-static const ck_kernels kernels = {VECTOR_KERNELS};
+static const ck_kernels kernels = {
+    VECTOR_KERNELS,
+    .quantize = ck_avx2_quantize,
+    .multiply_quantized = ck_avx2_multiply_quantized,
+};
 
 /* Wider vectors pay in products of quantised weights; the rest waits for memory. */
 static const ck_kernels wide_kernels = {

@@ -1,0 +1,30 @@
+/* Rows of quantised activations as the AVX2 kernels have them. */
+#ifndef CK_ACTIVATIONS256_H
+#define CK_ACTIVATIONS256_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* 32 neighbours share a scale: x[i] = scale * value, |value| <= 127 * 256. Of the 32 values those of
+ * even columns come first, then those of odd ones: that is how the weights' bytes widen to 16 bits
+ * without crossing lanes. */
+typedef struct ck_activations256 {
+  int16_t *values; /* [columns] */
+  float *scales;   /* [columns / 32] */
+  float *sums32;   /* [columns / 32]: scale * sum of the values, for the minima of weights */
+  float *sums16;   /* [columns / 16] */
+} ck_activations256;
+
+/* Finds the parts of the row at `row`; `columns` is a multiple of 32. They take 2.5 bytes a column, less
+ * than ck_activations_bytes. */
+static inline ck_activations256 ck_activations256_at(void *row, size_t columns) {
+  const size_t groups = columns / 32;
+  ck_activations256 a;
+  a.values = row;
+  a.scales = (float *)(void *)(a.values + columns);
+  a.sums32 = a.scales + groups;
+  a.sums16 = a.sums32 + groups;
+  return a;
+}
+
+#endif
