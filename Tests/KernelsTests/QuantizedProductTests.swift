@@ -112,9 +112,9 @@ private func quantized(_ x: ArraySlice<Float>, _ precision: Activations.Precisio
       bytes.start.copyMemory(from: w.view.base, byteCount: 17 * w.view.rowStride)
       let view = MatrixView(type: type, rows: 17, columns: columns, base: bytes.start)
       let x = random.floats(2 * columns)
-      for set in quantizingSets {
-        let guarded = KernelSet(set).product(view, x, tokens: 2, precision: .bits16)
-        let plain = KernelSet(set).product(w.view, x, tokens: 2, precision: .bits16)
+      for (set, tokens) in quantizingSets.flatMap({ set in [1, 2].map { (set, $0) } }) {
+        let guarded = KernelSet(set).product(view, x, tokens: tokens, precision: .bits16)
+        let plain = KernelSet(set).product(w.view, x, tokens: tokens, precision: .bits16)
         #expect(guarded == plain)
       }
     }

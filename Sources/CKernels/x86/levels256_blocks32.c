@@ -1,40 +1,53 @@
-/* Levels with AVX2: types with 32 weights a block. Each is the function of its name in
- * scalar/levels_*.c. */
+/* AVX2 kernels of the types with 32 or 64 weights a block. The layouts are those of decode_blocks32.c
+ * and decode_table.c. */
 #include "levels256.h"
 
 #if defined(__x86_64__)
 
-/* 16 bytes to 32 nibbles, the low ones first. */
-CK_AVX2_INLINE __m256i nibbles(const uint8_t *qs) {
-  const __m128i q = _mm_loadu_si128((const __m128i *)(const void *)qs);
-  const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(q), _mm_srli_epi16(q, 4), 1);
-  return _mm256_and_si256(both, _mm256_set1_epi8(15));
+CK_AVX2_INLINE void Q8_0_scales(const ck_block_Q8_0 *b, float *scales, float *minima,
+                                 ck_block_note *note) {
+  (void)note;
+  (void)minima;
+  *scales = ck_half(b->d);
 }
 
-CK_AVX2 CK_LEVELS(avx2_levels_Q8_0) {
-  const ck_block_Q8_0 *b = (const void *)blocks;
-  for (; count >= 32; count -= 32, b++, levels += 32) {
-    ck_put32(levels, ck_load32(b->qs));
-    *scales++ = ck_half(b->d);
-  }
+CK_AVX2_INLINE __m256i Q8_0_codes(const ck_block_Q8_0 *b, int g, const ck_block_note *note) {
+  (void)note;
+  (void)g;
+  return _mm256_xor_si256(ck_load32(b->qs), _mm256_set1_epi8((char)0x80));
 }
 
-CK_AVX2 CK_LEVELS(avx2_levels_Q4_0) {
-  const ck_block_Q4_0 *b = (const void *)blocks;
-  for (; count >= 32; count -= 32, b++, levels += 32) {
-    ck_put32(levels, _mm256_sub_epi8(nibbles(b->qs), _mm256_set1_epi8(8)));
-    *scales++ = ck_half(b->d);
-  }
+CK_DEFINE_AVX2_LEVELS(Q8_0, 32, 32, false, 128)
+
+CK_AVX2_INLINE void Q4_0_scales(const ck_block_Q4_0 *b, float *scales, float *minima,
+                                 ck_block_note *note) {
+  (void)note;
+  (void)minima;
+  *scales = ck_half(b->d);
 }
 
-CK_AVX2 CK_LEVELS(avx2_levels_Q4_1) {
-  const ck_block_Q4_1 *b = (const void *)blocks;
-  for (; count >= 32; count -= 32, b++, levels += 32) {
-    ck_put32(levels, nibbles(b->qs));
-    *scales++ = ck_half(b->d);
-    *minima++ = -ck_half(b->m);
-  }
+CK_AVX2_INLINE __m256i Q4_0_codes(const ck_block_Q4_0 *b, int g, const ck_block_note *note) {
+  (void)note;
+  (void)g;
+  return ck_nibbles16(b->qs);
 }
+
+CK_DEFINE_AVX2_LEVELS(Q4_0, 32, 32, false, 8)
+
+CK_AVX2_INLINE void Q4_1_scales(const ck_block_Q4_1 *b, float *scales, float *minima,
+                                 ck_block_note *note) {
+  (void)note;
+  *scales = ck_half(b->d);
+  *minima = -ck_half(b->m);
+}
+
+CK_AVX2_INLINE __m256i Q4_1_codes(const ck_block_Q4_1 *b, int g, const ck_block_note *note) {
+  (void)note;
+  (void)g;
+  return ck_nibbles16(b->qs);
+}
+
+CK_DEFINE_AVX2_LEVELS(Q4_1, 32, 32, true, 0)
 
 /* 16 in each byte whose bit of the 32 is set. */
 CK_AVX2_INLINE __m256i fifth_bits(const uint8_t high[4]) {
@@ -42,57 +55,84 @@ CK_AVX2_INLINE __m256i fifth_bits(const uint8_t high[4]) {
                           _mm256_set1_epi8(16));
 }
 
-CK_AVX2 CK_LEVELS(avx2_levels_Q5_0) {
-  const ck_block_Q5_0 *b = (const void *)blocks;
-  for (; count >= 32; count -= 32, b++, levels += 32) {
-    const __m256i q = _mm256_or_si256(nibbles(b->qs), fifth_bits(b->qh));
-    ck_put32(levels, _mm256_sub_epi8(q, _mm256_set1_epi8(16)));
-    *scales++ = ck_half(b->d);
-  }
+CK_AVX2_INLINE void Q5_0_scales(const ck_block_Q5_0 *b, float *scales, float *minima,
+                                 ck_block_note *note) {
+  (void)note;
+  (void)minima;
+  *scales = ck_half(b->d);
 }
 
-CK_AVX2 CK_LEVELS(avx2_levels_Q5_1) {
-  const ck_block_Q5_1 *b = (const void *)blocks;
-  for (; count >= 32; count -= 32, b++, levels += 32) {
-    ck_put32(levels, _mm256_or_si256(nibbles(b->qs), fifth_bits(b->qh)));
-    *scales++ = ck_half(b->d);
-    *minima++ = -ck_half(b->m);
-  }
+CK_AVX2_INLINE __m256i Q5_0_codes(const ck_block_Q5_0 *b, int g, const ck_block_note *note) {
+  (void)note;
+  (void)g;
+  return _mm256_or_si256(ck_nibbles16(b->qs), fifth_bits(b->qh));
 }
 
-CK_AVX2 CK_LEVELS(avx2_levels_IQ4_NL) {
-  const ck_block_IQ4_NL *b = (const void *)blocks;
-  const __m256i values = ck_table16(ck_iq4_values);
-  for (; count >= 32; count -= 32, b++, levels += 32) {
-    ck_put32(levels, _mm256_shuffle_epi8(values, nibbles(b->qs)));
-    *scales++ = ck_half(b->d);
-  }
+CK_DEFINE_AVX2_LEVELS(Q5_0, 32, 32, false, 16)
+
+CK_AVX2_INLINE void Q5_1_scales(const ck_block_Q5_1 *b, float *scales, float *minima,
+                                 ck_block_note *note) {
+  (void)note;
+  *scales = ck_half(b->d);
+  *minima = -ck_half(b->m);
 }
 
-CK_AVX2 CK_LEVELS(avx2_levels_MXFP4) {
-  const ck_block_MXFP4 *b = (const void *)blocks;
-  const __m256i values = ck_table16(ck_fp4_values);
-  for (; count >= 32; count -= 32, b++, levels += 32) {
-    ck_put32(levels, _mm256_shuffle_epi8(values, nibbles(b->qs)));
-    *scales++ = ck_float_from_half_e8m0(b->e);
-  }
+CK_AVX2_INLINE __m256i Q5_1_codes(const ck_block_Q5_1 *b, int g, const ck_block_note *note) {
+  (void)note;
+  (void)g;
+  return _mm256_or_si256(ck_nibbles16(b->qs), fifth_bits(b->qh));
 }
 
-/* 64 weights a block: within each 16, low nibbles are the first eight. */
-CK_AVX2 CK_LEVELS(avx2_levels_NVFP4) {
-  const ck_block_NVFP4 *b = (const void *)blocks;
-  const __m256i values = ck_table16(ck_fp4_values);
-  for (; count >= 64; count -= 64, b++, levels += 64) {
-    for (int half = 0; half < 2; half++) {
-      const __m128i q = _mm_loadu_si128((const __m128i *)(const void *)(b->qs + 16 * half));
-      const __m128i low = _mm_and_si128(q, _mm_set1_epi8(15));
-      const __m128i high = _mm_and_si128(_mm_srli_epi16(q, 4), _mm_set1_epi8(15));
-      const __m256i codes = _mm256_inserti128_si256(
-          _mm256_castsi128_si256(_mm_unpacklo_epi64(low, high)), _mm_unpackhi_epi64(low, high), 1);
-      ck_put32(levels + 32 * half, _mm256_shuffle_epi8(values, codes));
-    }
-    for (int j = 0; j < 4; j++) *scales++ = ck_float_from_half_e4m3(b->d[j]);
-  }
+CK_DEFINE_AVX2_LEVELS(Q5_1, 32, 32, true, 0)
+
+CK_AVX2_INLINE void IQ4_NL_scales(const ck_block_IQ4_NL *b, float *scales, float *minima,
+                                 ck_block_note *note) {
+  (void)note;
+  (void)minima;
+  *scales = ck_half(b->d);
 }
+
+CK_AVX2_INLINE __m256i IQ4_NL_codes(const ck_block_IQ4_NL *b, int g, const ck_block_note *note) {
+  (void)note;
+  (void)g;
+  return _mm256_shuffle_epi8(ck_offset_table16(ck_iq4_values, 128), ck_nibbles16(b->qs));
+}
+
+CK_DEFINE_AVX2_LEVELS(IQ4_NL, 32, 32, false, 128)
+
+CK_AVX2_INLINE void MXFP4_scales(const ck_block_MXFP4 *b, float *scales, float *minima,
+                                 ck_block_note *note) {
+  (void)note;
+  (void)minima;
+  *scales = ck_float_from_half_e8m0(b->e);
+}
+
+CK_AVX2_INLINE __m256i MXFP4_codes(const ck_block_MXFP4 *b, int g, const ck_block_note *note) {
+  (void)note;
+  (void)g;
+  return _mm256_shuffle_epi8(ck_offset_table16(ck_fp4_values, 12), ck_nibbles16(b->qs));
+}
+
+CK_DEFINE_AVX2_LEVELS(MXFP4, 32, 32, false, 12)
+
+CK_AVX2_INLINE void NVFP4_scales(const ck_block_NVFP4 *b, float *scales, float *minima,
+                                 ck_block_note *note) {
+  (void)note;
+  (void)minima;
+  for (int j = 0; j < 4; j++) scales[j] = ck_float_from_half_e4m3(b->d[j]);
+}
+
+/* Within each 16, low nibbles are the first eight. */
+CK_AVX2_INLINE __m256i NVFP4_codes(const ck_block_NVFP4 *b, int g, const ck_block_note *note) {
+  (void)note;
+  const __m128i q = _mm_loadu_si128((const __m128i *)(const void *)(b->qs + 16 * g));
+  const __m128i low = _mm_and_si128(q, _mm_set1_epi8(15));
+  const __m128i high = _mm_and_si128(_mm_srli_epi16(q, 4), _mm_set1_epi8(15));
+  const __m256i codes = _mm256_inserti128_si256(
+      _mm256_castsi128_si256(_mm_unpacklo_epi64(low, high)), _mm_unpackhi_epi64(low, high), 1);
+  return _mm256_shuffle_epi8(ck_offset_table16(ck_fp4_values, 12), codes);
+}
+
+CK_DEFINE_AVX2_LEVELS(NVFP4, 64, 16, false, 12)
 
 #endif

@@ -1,6 +1,5 @@
 /* The AVX2 matrix product of quantised weights with quantised activations; tile256.h says how rows and
  * tokens meet. */
-#include "activations256.h"
 #include "../internal/activations.h"
 #include "tile256.h"
 
@@ -10,110 +9,76 @@
 static const ck_level_type portable[CK_TYPES] = {CK_EACH_LEVEL_TYPE(TYPE)};
 #define OWN(NAME) [CK_##NAME] = ck_avx2_levels_##NAME,
 static ck_levels *const own[CK_TYPES] = {CK_EACH_AVX2_LEVEL_TYPE(OWN)};
-
-/* What one product needs to know of a token. */
-typedef struct {
-  const int16_t *values;
-  const float *scales, *sums;
-} token;
+#define ROWS(NAME) [CK_##NAME] = ck_avx2_rows_##NAME,
+static ck_avx2_rows8 *const own_rows[CK_TYPES] = {CK_EACH_AVX2_LEVEL_TYPE(ROWS)};
 
 CK_AVX2_INLINE __m256i pair(const int16_t *values) {
   return _mm256_set1_epi32((int)ck_load_u32(values));
 }
 
-CK_AVX2_INLINE __m256i at_i16(const int16_t *p) {
-  return _mm256_loadu_si256((const __m256i *)(const void *)p);
-}
-
-/* Adds what group `g` gives eight rows from `r` on: `whole` times both scales, less the minimum's share;
- * `sum` is that of the activations. */
-CK_AVX2_INLINE __m256 add_group(const ck_scratch256 *s, __m256 sums, size_t g, size_t r,
-                                __m256i whole, float step, float sum, const bool has_minima) {
-  const __m256 scale = _mm256_mul_ps(_mm256_load_ps(&s->scales[g][r]), _mm256_set1_ps(step));
-  sums = _mm256_fmadd_ps(_mm256_cvtepi32_ps(whole), scale, sums);
-  if (!has_minima) return sums;
-  return _mm256_fnmadd_ps(_mm256_load_ps(&s->minima[g][r]), _mm256_set1_ps(sum), sums);
-}
-
 /* Adds what one tile gives for `tokens` tokens from `first` on. All after `count` are constants: tokens,
  * weights that share a scale, and whether there are minima. */
-CK_AVX2_INLINE void multiply_tile(ck_scratch256 *s, const token *x, size_t first, size_t column,
+CK_AVX2_INLINE void multiply_tile(ck_scratch256 *s, const ck_token256 *x, size_t first, size_t column,
                                   size_t count, const int tokens, const size_t group,
                                   const bool has_minima) {
-  const token *own_tokens = x + first;
-  for (size_t g = 0; g < count / group; g++) {
-    const size_t at = column + g * group;
-    /* Where the group's first pairs are among the 32 values of its neighbours. */
-    const size_t place = at / 32 * 32 + at % 32 / 2;
-    __m256i whole[6][2];
-    for (int t = 0; t < tokens; t++) whole[t][0] = whole[t][1] = _mm256_setzero_si256();
-    _Pragma("clang loop unroll(full)") for (size_t i = 0; i < group / 4; i++) {
-      _Pragma("clang loop unroll(full)") for (size_t odd = 0; odd < 2; odd++) {
-        const int16_t *w = s->tile[g * (group / 4) + i][odd][0];
-        const __m256i upper = _mm256_load_si256((const __m256i *)(const void *)w);
-        const __m256i lower = _mm256_load_si256((const __m256i *)(const void *)(w + 16));
-        for (int t = 0; t < tokens; t++) {
-          const __m256i v = pair(own_tokens[t].values + place + 16 * odd + 2 * i);
-          whole[t][0] = _mm256_add_epi32(whole[t][0], _mm256_madd_epi16(upper, v));
-          whole[t][1] = _mm256_add_epi32(whole[t][1], _mm256_madd_epi16(lower, v));
+  const ck_token256 *mine = x + first;
+  for (size_t c = 0; c < count; c += 32) {
+    const size_t at = column + c;
+    _Pragma("clang loop unroll(full)") for (size_t part = 0; part < 32 / group; part++) {
+      __m256i whole[6][2];
+      for (int t = 0; t < tokens; t++) whole[t][0] = whole[t][1] = _mm256_setzero_si256();
+      _Pragma("clang loop unroll(full)") for (size_t i = 0; i < group / 4; i++) {
+        const size_t four = part * (group / 4) + i;
+        _Pragma("clang loop unroll(full)") for (size_t odd = 0; odd < 2; odd++) {
+          const int16_t *w = s->tile[c / 4 + four][odd][0];
+          const __m256i upper = _mm256_load_si256((const __m256i *)(const void *)w);
+          const __m256i lower = _mm256_load_si256((const __m256i *)(const void *)(w + 16));
+          for (int t = 0; t < tokens; t++) {
+            const __m256i v = pair(mine[t].values + at + 16 * odd + 2 * four);
+            whole[t][0] = _mm256_add_epi32(whole[t][0], _mm256_madd_epi16(upper, v));
+            whole[t][1] = _mm256_add_epi32(whole[t][1], _mm256_madd_epi16(lower, v));
+          }
+        }
+        CK_KEEP_ORDER();
+      }
+      const size_t g = c / group + part;
+      for (int t = 0; t < tokens; t++) {
+        float *sums = s->sums[first + (size_t)t];
+        const float step = mine[t].scales[at / 32];
+        const float sum = has_minima ? mine[t].sums[column / group + g] : 0;
+        for (size_t r = 0; r < 2; r++) {
+          const __m256 old = _mm256_load_ps(sums + 8 * r);
+          _mm256_store_ps(sums + 8 * r,
+                          ck_add_group(old, whole[t][r], _mm256_load_ps(&s->scales[g][8 * r]), step,
+                                       _mm256_load_ps(&s->minima[g][8 * r]), sum, has_minima));
         }
       }
     }
-    for (int t = 0; t < tokens; t++) {
-      float *sums = s->sums[first + (size_t)t];
-      const float step = own_tokens[t].scales[at / 32];
-      const float sum = has_minima ? own_tokens[t].sums[at / group] : 0;
-      for (size_t r = 0; r < 2; r++) {
-        _mm256_store_ps(sums + 8 * r, add_group(s, _mm256_load_ps(sums + 8 * r), g, 8 * r,
-                                                whole[t][r], step, sum, has_minima));
-      }
-    }
   }
-}
-
-/* The sums of each 16-byte lane of eight vectors: result 0 is that of the lower lanes, in the order of
- * the vectors, result 1 that of the upper ones. */
-CK_AVX2_INLINE void add_within_lanes(const __m256i v[8], __m256i sums[2]) {
-  __m256i w[4];
-  for (int i = 0; i < 4; i++) {
-    w[i] = _mm256_add_epi32(_mm256_unpacklo_epi32(v[2 * i], v[2 * i + 1]),
-                            _mm256_unpackhi_epi32(v[2 * i], v[2 * i + 1]));
-  }
-  const __m256i head =
-      _mm256_add_epi32(_mm256_unpacklo_epi64(w[0], w[1]), _mm256_unpackhi_epi64(w[0], w[1]));
-  const __m256i tail =
-      _mm256_add_epi32(_mm256_unpacklo_epi64(w[2], w[3]), _mm256_unpackhi_epi64(w[2], w[3]));
-  sums[0] = _mm256_permute2x128_si256(head, tail, 0x20);
-  sums[1] = _mm256_permute2x128_si256(head, tail, 0x31);
 }
 
 /* One token needs no turned tile: each row meets 32 activations, and adding up within the products
- * brings the rows side by side, for half the shuffles. The whole numbers are those of
- * multiply_tile. */
-CK_AVX2_INLINE void multiply_one(ck_scratch256 *s, const token *x, size_t column, size_t count,
+ * brings the rows side by side, for half the shuffles. Types with functions of their own do without the
+ * tile (levels256.h). */
+CK_AVX2_INLINE void multiply_one(ck_scratch256 *s, const ck_token256 *x, size_t column, size_t count,
                                  const size_t group, const bool has_minima) {
-  for (size_t r = 0; r < CK_TILE_ROWS; r += 8) {
+  for (size_t r = 0; r < CK_TILE_ROWS; r += CK_HALF_ROWS) {
     __m256 sums = _mm256_load_ps(s->sums[0] + r);
     for (size_t c = 0; c < count; c += 32) {
       const size_t at = column + c;
-      const __m256i even = at_i16(x->values + at), odd = at_i16(x->values + at + 16);
-      __m256i v[8], whole[2];
-      _Pragma("clang loop unroll(full)") for (size_t i = 0; i < 8; i++) {
-        const __m256i w =
-            _mm256_load_si256((const __m256i *)(const void *)(s->levels[r + i] + c));
-        v[i] = _mm256_add_epi32(_mm256_madd_epi16(ck_even_bytes(w), even),
-                                _mm256_madd_epi16(ck_odd_bytes(w), odd));
+      __m256i v[CK_HALF_ROWS], whole[2];
+      _Pragma("clang loop unroll(full)") for (size_t i = 0; i < CK_HALF_ROWS; i++) {
+        v[i] = ck_multiply_levels(
+            _mm256_load_si256((const __m256i *)(const void *)(s->levels[r + i] + c)),
+            x->values + at);
       }
-      add_within_lanes(v, whole);
-      const float step = x->scales[at / 32];
-      if (group == 32) {
-        sums = add_group(s, sums, c / 32, r, _mm256_add_epi32(whole[0], whole[1]), step,
-                         has_minima ? x->sums[at / 32] : 0, has_minima);
-      } else {
-        for (size_t half = 0; half < 2; half++) {
-          sums = add_group(s, sums, c / 16 + half, r, whole[half], step,
-                           has_minima ? x->sums[at / 16 + half] : 0, has_minima);
-        }
+      ck_add_within_lanes(v, whole);
+      if (group == 32) whole[0] = _mm256_add_epi32(whole[0], whole[1]);
+      for (size_t i = 0; i < 32 / group; i++) {
+        const size_t g = c / group + i;
+        sums = ck_add_group(sums, whole[i], _mm256_load_ps(&s->scales[g][r]), x->scales[at / 32],
+                            _mm256_load_ps(&s->minima[g][r]),
+                            has_minima ? x->sums[column / group + g] : 0, has_minima);
       }
     }
     _mm256_store_ps(s->sums[0] + r, sums);
@@ -127,7 +92,7 @@ CK_AVX2_INLINE void multiply_one(ck_scratch256 *s, const token *x, size_t column
     multiply_tile(s, x, t, column, count, N, GROUP, MINIMA);  \
     break;
 #define MULTIPLY(NAME, GROUP, MINIMA)                                                           \
-  CK_AVX2 static void NAME(ck_scratch256 *s, const token *x, size_t tokens, size_t column,      \
+  CK_AVX2 static void NAME(ck_scratch256 *s, const ck_token256 *x, size_t tokens, size_t column,      \
                            size_t count) {                                                      \
     if (tokens == 1) {                                                                          \
       multiply_one(s, x, column, count, GROUP, MINIMA);                                         \
@@ -152,7 +117,7 @@ CK_AVX2_INLINE void multiply_one(ck_scratch256 *s, const token *x, size_t column
   }
 
 #ifndef MOST_TOKENS
-#define MOST_TOKENS 5
+#define MOST_TOKENS 4
 #endif
 
 MULTIPLY(multiply_32, 32, false)
@@ -160,7 +125,7 @@ MULTIPLY(multiply_32_minima, 32, true)
 MULTIPLY(multiply_16, 16, false)
 MULTIPLY(multiply_16_minima, 16, true)
 
-typedef void multiply_function(ck_scratch256 *, const token *, size_t, size_t, size_t);
+typedef void multiply_function(ck_scratch256 *, const ck_token256 *, size_t, size_t, size_t);
 
 /* By weights that share a scale, and whether there are minima. */
 static multiply_function *const functions[2][2] = {
@@ -168,9 +133,32 @@ static multiply_function *const functions[2][2] = {
     {multiply_32, multiply_32_minima},
 };
 
-static token token_at(const void *row, size_t columns, size_t group) {
+static ck_token256 token_at(const void *row, size_t columns, size_t group) {
   const ck_activations256 a = ck_activations256_at((void *)(uintptr_t)row, columns);
-  return (token){.values = a.values, .scales = a.scales, .sums = group == 32 ? a.sums32 : a.sums16};
+  return (ck_token256){.values = a.values,
+                       .scales = a.scales,
+                       .sums = group == 32 ? a.sums32 : a.sums16,
+                       .whole = group == 32 ? a.whole32 : a.whole16};
+}
+
+/* Rows from `first` on; the last one stands in for those behind it. */
+CK_AVX2_INLINE void find_rows(const uint8_t **rows, ck_matrix w, size_t first, size_t count) {
+  for (size_t r = 0; r < count; r++) {
+    const size_t row = first + r < w.rows ? first + r : w.rows - 1;
+    rows[r] = (const uint8_t *)w.base + row * w.stride_bytes;
+  }
+}
+
+/* One token, in rows of a type with functions of its own. */
+CK_AVX2 static void multiply_rows(ck_matrix w, ck_avx2_rows8 *multiply, ck_token256 x, float *out) {
+  for (size_t row = 0; row < w.rows; row += CK_HALF_ROWS) {
+    const uint8_t *rows[CK_HALF_ROWS];
+    float sums[CK_HALF_ROWS];
+    const size_t left = w.rows - row, height = left < CK_HALF_ROWS ? left : CK_HALF_ROWS;
+    find_rows(rows, w, row, CK_HALF_ROWS);
+    multiply(rows, w.columns, x, sums);
+    memcpy(out + row, sums, height * sizeof(float));
+  }
 }
 
 CK_AVX2 void ck_avx2_multiply_quantized(ck_matrix w, const void *x, const int32_t *list,
@@ -181,17 +169,19 @@ CK_AVX2 void ck_avx2_multiply_quantized(ck_matrix w, const void *x, const int32_
   ck_levels *decode = own[w.type] ? own[w.type] : type->decode;
   multiply_function *multiply = functions[type->group == 32][type->has_minima];
   const size_t token_bytes = ck_activations_bytes(w.columns);
+  if (tokens == 1 && own_rows[w.type]) {
+    const uint8_t *row = (const uint8_t *)x + (list ? (size_t)list[0] : 0) * token_bytes;
+    multiply_rows(w, own_rows[w.type], token_at(row, w.columns, type->group), out);
+    return;
+  }
   ck_scratch256 s;
   for (size_t row = 0; row < w.rows; row += CK_TILE_ROWS) {
     const size_t height = w.rows - row < CK_TILE_ROWS ? w.rows - row : CK_TILE_ROWS;
     const uint8_t *rows[CK_TILE_ROWS];
-    for (size_t r = 0; r < CK_TILE_ROWS; r++) {
-      /* The last row stands in for those behind it. */
-      rows[r] = (const uint8_t *)w.base + (row + (r < height ? r : height - 1)) * w.stride_bytes;
-    }
+    find_rows(rows, w, row, CK_TILE_ROWS);
     for (size_t done = 0; done < tokens; done += CK_TOKEN_GROUP) {
       const size_t group = tokens - done < CK_TOKEN_GROUP ? tokens - done : CK_TOKEN_GROUP;
-      token here[CK_TOKEN_GROUP];
+      ck_token256 here[CK_TOKEN_GROUP];
       for (size_t t = 0; t < group; t++) {
         const size_t index = list ? (size_t)list[done + t] : done + t;
         here[t] = token_at((const uint8_t *)x + index * token_bytes, w.columns, type->group);

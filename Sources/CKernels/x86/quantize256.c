@@ -70,6 +70,9 @@ CK_AVX2 void ck_avx2_quantize(const float *x, size_t x_stride, size_t columns, s
       const int32_t head = sum_of8(_mm256_add_epi32(v[0], v[1]));
       const int32_t tail = sum_of8(_mm256_add_epi32(v[2], v[3]));
       to.scales[g] = scale;
+      to.whole16[2 * g] = head;
+      to.whole16[2 * g + 1] = tail;
+      to.whole32[g] = head + tail;
       to.sums16[2 * g] = scale * (float)head;
       to.sums16[2 * g + 1] = scale * (float)tail;
       to.sums32[g] = scale * (float)(head + tail);

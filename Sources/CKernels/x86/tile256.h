@@ -3,8 +3,7 @@
 #ifndef CK_TILE256_H
 #define CK_TILE256_H
 
-#include "../internal/levels.h"
-#include "avx2.h"
+#include "rows256.h"
 
 #if defined(__x86_64__)
 
@@ -17,7 +16,7 @@
  *
  * 16-bit products give a cycle as many multiply-adds as 8-bit ones that have to be widened after each
  * product (32 on Zen 4), so activations lose nothing. */
-enum { CK_HALF_ROWS = 8, CK_TILE_ROWS = 16, CK_TOKEN_GROUP = 32 };
+enum { CK_TILE_ROWS = 16, CK_TOKEN_GROUP = 64 };
 
 typedef struct {
   _Alignas(32) int8_t levels[CK_TILE_ROWS][CK_TILE_COLUMNS];
@@ -29,33 +28,6 @@ typedef struct {
   _Alignas(32) float minima[CK_MOST_GROUPS][CK_TILE_ROWS];
   _Alignas(32) float sums[CK_TOKEN_GROUP][CK_TILE_ROWS];
 } ck_scratch256;
-
-CK_AVX2_INLINE __m256i ck_two_halves(const void *low, const void *high) {
-  return _mm256_inserti128_si256(
-      _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)low)),
-      _mm_loadu_si128((const __m128i *)high), 1);
-}
-
-/* Eight rows of eight 32-bit elements, `stride` bytes from row to row, columns become rows. Halves are
- * put together as they are loaded, which saves eight shuffles. */
-CK_AVX2_INLINE void ck_transpose8(__m256i v[8], const void *rows, size_t stride) {
-  const uint8_t *p = rows;
-  __m256i a[8], b[8];
-  for (size_t i = 0; i < 4; i++) {
-    a[i] = ck_two_halves(p + i * stride, p + (i + 4) * stride);
-    a[i + 4] = ck_two_halves(p + i * stride + 16, p + (i + 4) * stride + 16);
-  }
-  for (int i = 0; i < 8; i += 2) {
-    b[i] = _mm256_unpacklo_epi32(a[i], a[i + 1]);
-    b[i + 1] = _mm256_unpackhi_epi32(a[i], a[i + 1]);
-  }
-  for (int i = 0; i < 8; i += 4) {
-    v[i] = _mm256_unpacklo_epi64(b[i], b[i + 2]);
-    v[i + 1] = _mm256_unpackhi_epi64(b[i], b[i + 2]);
-    v[i + 2] = _mm256_unpacklo_epi64(b[i + 1], b[i + 3]);
-    v[i + 3] = _mm256_unpackhi_epi64(b[i + 1], b[i + 3]);
-  }
-}
 
 /* [row][group] to [group][row]. */
 CK_AVX2_INLINE void ck_turn_floats(float (*to)[CK_TILE_ROWS], float (*from)[CK_MOST_GROUPS],
@@ -87,13 +59,6 @@ CK_AVX2_INLINE void ck_load_rows256(ck_scratch256 *s, ck_levels *decode, const c
   ck_turn_floats(s->scales, s->row_scales, groups);
   if (type->has_minima) ck_turn_floats(s->minima, s->row_minima, groups);
 }
-
-/* Bytes at even places of 16-bit words, and at odd ones, with their signs. */
-CK_AVX2_INLINE __m256i ck_even_bytes(__m256i v) {
-  return _mm256_srai_epi16(_mm256_slli_epi16(v, 8), 8);
-}
-
-CK_AVX2_INLINE __m256i ck_odd_bytes(__m256i v) { return _mm256_srai_epi16(v, 8); }
 
 /* Turns the levels of the tile. */
 CK_AVX2_INLINE void ck_turn_levels256(ck_scratch256 *s, size_t count) {
