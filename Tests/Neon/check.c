@@ -133,6 +133,12 @@ void free_guarded(void *start, size_t bytes) {
   munmap((uint8_t *)start + bytes + page - length, length);
 }
 
+__attribute__((noinline)) void soil_stack(void) {
+  char soiled[1 << 15];
+  memset(soiled, 0xff, sizeof soiled);
+  __asm__ volatile("" : : "r"(soiled) : "memory");
+}
+
 bool is_same(float a, float b) {
   if (isnan(a) || isnan(b)) return isnan(a) && isnan(b);
   return memcmp(&a, &b, sizeof a) == 0;

@@ -47,6 +47,9 @@ void fill_blocks(random_source *random, uint32_t type, block_style style, uint8_
 void *guarded(size_t bytes);
 void free_guarded(void *start, size_t bytes);
 
+/* Fills what a kernel will have as its scratch memory with what is not a number. */
+void soil_stack(void);
+
 /* Whether two results are the same bits; what is not a number equals any other such. */
 bool is_same(float a, float b);
 

@@ -41,6 +41,7 @@ static void check_matrix(random_source *random, uint32_t type, block_style style
   const ck_matrix w = {type, weights, row_bytes, rows, columns};
   float *exact = malloc(tokens * rows * 4), *out = guarded(tokens * rows * 4);
   ck_scalar_kernels()->multiply(w, x, columns, tokens, exact, rows);
+  soil_stack();
   kernels->multiply(w, x, columns, tokens, out, rows);
   for (size_t r = 0; r < rows; r++) {
     ck_dequantize_row(type, weights + r * row_bytes, columns, row);

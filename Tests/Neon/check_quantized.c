@@ -150,6 +150,7 @@ static void check_part(const product *p, size_t first_row, size_t rows, size_t f
   ck_matrix w = p->w;
   w.base = p->weights + first_row * w.stride_bytes;
   w.rows = rows;
+  soil_stack();
   kernels->multiply_quantized(w, (const uint8_t *)p->quantized + first * p->token_bytes, NULL, tokens,
                               is_wide, out, stride);
   for (size_t t = 0; t < tokens; t++) {

@@ -26,7 +26,8 @@
 CK_DOTPROD_INLINE void multiply_bytes(int32x4_t whole[4][4], const int8_t *tile,
                                       const ck_neon_token *x, size_t at, const int tokens,
                                       const size_t group, const bool is_low) {
-  for (size_t c = 0; c < group; c += 16) {
+  /* Unrolled, the weights of the next sixteen columns would be loaded early and sums spilled. */
+  _Pragma("clang loop unroll(disable)") for (size_t c = 0; c < group; c += 16) {
     int8x16_t v[4];
     for (int t = 0; t < tokens; t++) v[t] = vld1q_s8((is_low ? x[t].low : x[t].high) + at + c);
     MULTIPLY_FOUR(0)

@@ -26,7 +26,8 @@ CK_NEON_INLINE void turn_eights(ck_neon_tile *s, size_t count) {
 CK_I8MM_INLINE void multiply_bytes(int32x4_t whole[4][4], const int8_t *tile,
                                    const ck_neon_token *const x[8], size_t at, const int pairs,
                                    const size_t group, const bool is_low) {
-  for (size_t c = 0; c < group; c += 16) {
+  /* Unrolled, the weights of the next sixteen columns would be loaded early and sums spilled. */
+  _Pragma("clang loop unroll(disable)") for (size_t c = 0; c < group; c += 16) {
     int8x16_t v[4][2];
     for (int p = 0; p < pairs; p++) {
       const ck_neon_token *a = x[2 * p], *b = x[2 * p + 1];

@@ -117,9 +117,16 @@ static bool has_i8mm(void) { return is_set("hw.optional.arm.FEAT_I8MM"); }
 
 #include <sys/auxv.h>
 
-/* HWCAP_ASIMDDP and HWCAP2_I8MM of the kernel's asm/hwcap.h, which older headers lack. */
-static bool has_dotprod(void) { return getauxval(AT_HWCAP) >> 20 & 1; }
-static bool has_i8mm(void) { return getauxval(AT_HWCAP2) >> 13 & 1; }
+/* Older headers lack these. */
+#if !defined(HWCAP_ASIMDDP)
+#define HWCAP_ASIMDDP (1 << 20)
+#endif
+#if !defined(HWCAP2_I8MM)
+#define HWCAP2_I8MM (1 << 13)
+#endif
+
+static bool has_dotprod(void) { return getauxval(AT_HWCAP) & HWCAP_ASIMDDP; }
+static bool has_i8mm(void) { return getauxval(AT_HWCAP2) & HWCAP2_I8MM; }
 
 #else
 
