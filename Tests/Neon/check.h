@@ -38,7 +38,15 @@ float next_float(random_source *random);
 void fill_floats(random_source *random, float *out, size_t count);
 
 /* What random blocks look like. */
-typedef enum { RANDOM, ZERO_SCALE, SUBNORMAL_SCALE, LARGEST_SCALE, BITS_CLEAR, BITS_SET, STYLES } block_style;
+typedef enum {
+  RANDOM,
+  ZERO_SCALE,
+  SUBNORMAL_SCALE,
+  LARGEST_SCALE,
+  BITS_CLEAR,
+  BITS_SET,
+  STYLES
+} block_style;
 
 /* `count` valid blocks of `type`: random bytes, with all scales finite. */
 void fill_blocks(random_source *random, uint32_t type, block_style style, uint8_t *out, size_t count);

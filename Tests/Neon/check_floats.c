@@ -47,7 +47,9 @@ static void check_matrix(random_source *random, uint32_t type, block_style style
     ck_dequantize_row(type, weights + r * row_bytes, columns, row);
     for (size_t t = 0; t < tokens; t++) {
       double magnitude = 0;
-      for (size_t c = 0; c < columns; c++) magnitude += fabs((double)row[c] * (double)x[t * columns + c]);
+      for (size_t c = 0; c < columns; c++) {
+        magnitude += fabs((double)row[c] * (double)x[t * columns + c]);
+      }
       /* 32 float32 sums of columns / 32 fused terms, then a tree of five additions, and the rounding
        * of both results to float32, near zero to its subnormals. */
       const double bound = ((double)(columns / 32) + 8) * 0x1p-24 * magnitude + 0x1p-148;

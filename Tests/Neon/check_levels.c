@@ -23,7 +23,8 @@ static void check_own(random_source *random, uint32_t type, block_style style, s
   own[type](blocks, count, found, scales, minima);
   expect(memcmp(found, expected, count) == 0, "%s, style %d: levels", type_names[type], style);
   for (size_t g = 0; g < groups; g++) {
-    expect(is_same(scales[g], expected_scales[g]), "%s, style %d: scale %zu", type_names[type], style, g);
+    expect(is_same(scales[g], expected_scales[g]), "%s, style %d: scale %zu", type_names[type],
+           style, g);
     expect(is_same(minima[g], expected_minima[g]), "%s, style %d: minimum %zu", type_names[type],
            style, g);
   }

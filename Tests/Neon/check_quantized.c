@@ -73,8 +73,8 @@ static void free_row(whole_row row) {
   free(row.minima);
 }
 
-/* Tokens of every kind in turn: random, zeros, all equal, large, small, subnormal, alternating extremes,
- * one value among zeros, infinite, not a number. */
+/* Tokens of every kind in turn: random, zeros, all equal, large, at the least scale, subnormal,
+ * alternating extremes, few among zeros, every whole step, with an infinity, with a NaN. */
 enum { KINDS = 11 };
 
 static void fill_token(random_source *random, size_t kind, float *x, size_t columns) {
@@ -140,8 +140,8 @@ static void free_product(product p) {
   free(p.expected);
 }
 
-/* Rows `first_row` ..< `first_row` + `rows` by tokens `first` ..< `first` + `tokens`, with a gap between
- * the results of tokens that must stay as it is, and nothing behind the last result. */
+/* `rows` rows from `first_row` on by `tokens` tokens from `first` on, with a gap between the results
+ * of tokens that must stay as it is, and nothing behind the last result. */
 static void check_part(const product *p, size_t first_row, size_t rows, size_t first, size_t tokens,
                        bool is_wide, block_style style) {
   const size_t gap = 3, stride = rows + gap, count = (tokens - 1) * stride + rows;

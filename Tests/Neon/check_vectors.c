@@ -1,5 +1,5 @@
-/* Operations on float vectors against double precision, within the bounds of KernelsTests. Every buffer
- * ends at a guarded page. */
+/* Operations on float vectors against double precision, within the bounds of KernelsTests. Buffers end
+ * at guarded pages and stay until the program ends. */
 #include "check.h"
 
 static const size_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 31, 32, 33, 100, 255, 256, 1000, 4096};
@@ -42,15 +42,18 @@ static void check_sums(random_source *random, size_t n) {
   kernels->rms_norm(a, b, 1e-6f, weighed, n);
   kernels->rms_norm(plain, NULL, 1e-6f, plain, n);
   kernels->l2_normalize(a, 1e-6f, unit, n);
-  const double rms = 1 / sqrt(squares / (double)n + (double)1e-6f), norm = 1 / sqrt(squares + (double)1e-6f);
+  const double rms = 1 / sqrt(squares / (double)n + (double)1e-6f);
+  const double norm = 1 / sqrt(squares + (double)1e-6f);
   for (size_t i = 0; i < n; i++) {
     const double exact = (double)b[i] + (double)0.7f * (double)a[i];
     expect(fabs((double)scaled[i] - exact) <= 0x1p-23, "add_scaled of %zu at %zu", n, i);
     expect(added[i] == a[i] + b[i], "add of %zu at %zu", n, i);
-    expect(is_close(plain[i], (double)a[i] * rms, sum_error(n), 0x1p-140), "rms_norm of %zu at %zu", n, i);
+    expect(is_close(plain[i], (double)a[i] * rms, sum_error(n), 0x1p-140),
+           "rms_norm of %zu at %zu", n, i);
     expect(is_close(weighed[i], (double)a[i] * rms * (double)b[i], sum_error(n), 0x1p-140),
            "weighed rms_norm of %zu at %zu", n, i);
-    expect(is_close(unit[i], (double)a[i] * norm, sum_error(n), 0x1p-140), "l2_normalize of %zu at %zu", n, i);
+    expect(is_close(unit[i], (double)a[i] * norm, sum_error(n), 0x1p-140),
+           "l2_normalize of %zu at %zu", n, i);
   }
   digest(scaled, n * 4);
   digest(weighed, n * 4);
@@ -73,7 +76,8 @@ static void check_gates(random_source *random, size_t n) {
     /* The exponential is good to 2 ulp, each further step to half an ulp. Gates below -88 are taken
      * as -88.3: the sigmoid is then 5e-39 where less would be right. */
     const double floor = gate[i] < -88 ? 5e-39 : 0x1p-140;
-    expect(is_close(gated[i], s * (double)up[i], 0x1p-21, floor), "sigmoid_multiply of %zu at %zu", n, i);
+    expect(is_close(gated[i], s * (double)up[i], 0x1p-21, floor),
+           "sigmoid_multiply of %zu at %zu", n, i);
     expect(is_close(silu[i], (double)gate[i] * s * (double)up[i], 0x1p-21,
                     floor * fmax(1, fabs((double)gate[i]))),
            "silu_multiply of %zu at %zu", n, i);
@@ -133,7 +137,8 @@ static void check_rotation(random_source *random, size_t half) {
   for (size_t i = 0; i < half; i++) {
     const double a = x[i], b = x[i + half], c = cosines[i], s = sines[i];
     expect(fabs((double)out[i] - (a * c - b * s)) <= 0x1p-22, "rotate_pairs of %zu at %zu", half, i);
-    expect(fabs((double)out[i + half] - (a * s + b * c)) <= 0x1p-22, "rotate_pairs of %zu at %zu", half, i);
+    expect(fabs((double)out[i + half] - (a * s + b * c)) <= 0x1p-22, "rotate_pairs of %zu at %zu",
+           half, i + half);
   }
 }
 
@@ -145,8 +150,8 @@ static void check_convolution(random_source *random, size_t channels, size_t wid
   for (size_t c = 0; c < channels; c++) {
     double sum = 0;
     for (size_t j = 0; j < width; j++) sum += (double)taps[c * width + j] * (double)history[j][c];
-    expect(fabs((double)out[c] - sum / (1 + exp(-sum))) <= 0x1p-20, "convolve_silu, %zu of %zu, width %zu",
-           c, channels, width);
+    expect(fabs((double)out[c] - sum / (1 + exp(-sum))) <= 0x1p-20,
+           "convolve_silu, %zu of %zu, width %zu", c, channels, width);
   }
   digest(out, channels * 4);
 }

@@ -17,8 +17,8 @@ typedef struct ck_neon_activations {
   float *sums16; /* [columns / 16] */
 } ck_neon_activations;
 
-/* Finds the parts of the row at `row`; `columns` is a multiple of 32. They take 2.5 bytes a column, less
- * than ck_activations_bytes. */
+/* Finds the parts of the row at `row`; `columns` is a multiple of 32. They take 2.5 bytes a column,
+ * less than ck_activations_bytes. */
 static inline ck_neon_activations ck_neon_activations_at(void *row, size_t columns) {
   const size_t groups = columns / 32;
   ck_neon_activations a;

@@ -21,8 +21,9 @@ CK_NEON_INLINE int16x8_t values8(const int8_t *high, const int8_t *low, const bo
     }                                                                                      \
   }
 
-/* Adds what one tile gives for `tokens` tokens from `first` on. All after `count` are constants: tokens,
- * weights that share a scale, whether there are minima, and whether activations have 16 bits. */
+/* Adds what one tile gives for `tokens` tokens from `first` on. All after `count` are constants:
+ * tokens, weights that share a scale, whether there are minima, and whether activations have 16
+ * bits. */
 CK_NEON_INLINE void multiply_tile(ck_neon_tile *s, const ck_neon_token *x, size_t first,
                                   size_t column, size_t count, const int tokens, const size_t group,
                                   const bool has_minima, const bool is_wide) {
