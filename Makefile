@@ -10,7 +10,7 @@ DEMO = .build/demo
 # Our own Swift sources; the rule set is .swift-format.
 SWIFT_SOURCES = Package.swift Sources Tests
 
-.PHONY: all setup build demo test lint format fuzz bench-stream wall clean
+.PHONY: all setup build demo test neon lint format fuzz bench-stream wall clean
 
 all: build
 
@@ -51,6 +51,12 @@ demo: build
 test: setup
 	$(SWIFT) build -c $(CONFIGURATION) --build-tests
 	SWIFT_BACKTRACE=enable=no $(SWIFT) test -c $(CONFIGURATION) --skip-build
+
+# The NEON kernels against their definition, on any machine: cross-compiled and in QEMU where it is not
+# an AArch64 one. Needs no Swift build.
+CLANG = clang
+neon:
+	CC="$(CLANG)" Tests/Neon/run.sh .build/neon
 
 lint:
 	$(SWIFT) format lint --strict -r -p $(SWIFT_SOURCES)

@@ -17,6 +17,9 @@ public enum InstructionSet: String, CaseIterable, Sendable {
   /// x86-64 with AVX-512 VNNI, VBMI and BITALG (Ice Lake and later, Zen 4 and later). Products of
   /// quantised weights take activations quantised to 8 bits, 32 to a scale.
   case avx512
+  /// AArch64, with byte products (dotprod) and products of byte matrices (i8mm) where the CPU has
+  /// them, to the same bits.
+  case neon
 
   /// Name of the environment variable that forces an instruction set.
   public static let environmentVariable = "MOERUN_ISA"
@@ -27,6 +30,7 @@ public enum InstructionSet: String, CaseIterable, Sendable {
     case .scalar: true
     case .avx2: ck_avx2_kernels() != nil
     case .avx512: ck_avx512_kernels() != nil
+    case .neon: ck_neon_kernels() != nil
     }
   }
 

@@ -84,6 +84,10 @@ const ck_kernels *_Nullable ck_avx2_kernels(void);
  * build has none. */
 const ck_kernels *_Nullable ck_avx512_kernels(void);
 
+/* NEON, with byte products (dotprod) and products of byte matrices (i8mm) where the CPU has them, to
+ * the same bits; NULL where the build is not for AArch64. */
+const ck_kernels *_Nullable ck_neon_kernels(void);
+
 /* Bytes of a quantised row of `columns` activations, a multiple of 64. */
 size_t ck_quantized_bytes(size_t columns);
 
