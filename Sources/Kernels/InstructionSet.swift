@@ -12,7 +12,8 @@ internal import CKernels
 public enum InstructionSet: String, CaseIterable, Sendable {
   /// Plain C with sums in double precision: the definition of every kernel, and slow.
   case scalar
-  /// x86-64 with AVX2, FMA and F16C (Haswell and later, Zen).
+  /// x86-64 with AVX2, FMA and F16C (Haswell and later, Zen). Products of quantised weights take
+  /// activations quantised to 16 bits, 32 to a scale, as those of all sets that follow do.
   case avx2
   /// x86-64 with AVX-512 VNNI, VBMI and BITALG (Ice Lake and later, Zen 4 and later). Products of
   /// quantised weights take activations quantised to 8 bits, 32 to a scale.

@@ -64,18 +64,16 @@ extension KernelSet {
   ) {
     check(w, x, tokens: tokens, outStride: outStride)
     guard tokens > 0 else { return }
-    // A chunk of 64 Ki multiply-adds takes some microseconds, ten times the cost of handing it out.
-    // Sixteen rows are what the widest kernel works on at once.
     let blocks = (w.rows + Self.rowBlock - 1) / Self.rowBlock
-    let grain = max(1, (64 << 10) / max(1, w.columns * tokens * Self.rowBlock))
-    pool.forEach(blocks, grain: grain) { range in
+    pool.forEach(blocks, grain: Self.grain(columns: w.columns, tokens: tokens)) { range in
       let rows =
         range.lowerBound * Self.rowBlock..<min(w.rows, range.upperBound * Self.rowBlock)
       run(w.rows(rows), x, tokens: tokens, into: out + rows.lowerBound, outStride: outStride)
     }
   }
 
-  /// Rows that are best multiplied together: work is divided at multiples of it.
+  /// Rows that are best multiplied together, what the widest kernel works on at once: work is divided at
+  /// multiples of it.
   public static var rowBlock: Int { 16 }
 
   private func run(

@@ -48,6 +48,11 @@ struct Evaluation {
     kernels.multiply(w, x, tokens: tokens, into: out, outStride: w.rows, pool: pool)
   }
 
+  /// All `projections` of `x` for all tokens of the chunk, as one job of the threads.
+  func multiply(_ projections: [Projection], _ x: Activations) {
+    kernels.multiply(projections, x, tokens: tokens, pool: pool)
+  }
+
   /// `sum += values` for every token's hidden vector.
   func add(_ values: UnsafePointer<Float>, to sum: UnsafeMutablePointer<Float>) {
     let size = config.hiddenSize

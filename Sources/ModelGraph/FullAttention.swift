@@ -16,14 +16,25 @@ struct FullAttention: TokenMixer {
   let layer: Int
   /// Index among the layers with softmax attention.
   let cacheLayer: Int
+  /// The products of the input, into the scratch of the session.
+  private let projections: [Projection]
+
+  init(weights: AttentionWeights, layer: Int, cacheLayer: Int, scratch: Scratch) {
+    self.weights = weights
+    self.layer = layer
+    self.cacheLayer = cacheLayer
+    projections = [
+      Projection(weights.queryAndGate, into: scratch.queryAndGate),
+      Projection(weights.key, into: scratch.key),
+      Projection(weights.value, into: scratch.value),
+    ]
+  }
 
   /// Mixes `scratch.normed` into `scratch.mixed`, and appends the chunk to `cache`.
   func mix(_ run: Evaluation, cache: KVCache, state: RecurrentState) {
     let scratch = run.scratch
     let input = run.input(scratch.normed, columns: run.config.hiddenSize)
-    run.multiply(weights.queryAndGate, input, into: scratch.queryAndGate)
-    run.multiply(weights.key, input, into: scratch.key)
-    run.multiply(weights.value, input, into: scratch.value)
+    run.multiply(projections, input)
     let shape = run.config.attention
     let (heads, keyHeads, size) = (shape.headCount, shape.keyValueHeadCount, shape.headSize)
     run.observe("Kcur", layer: layer, scratch.key, [run.tokens, shape.keyValueSize])

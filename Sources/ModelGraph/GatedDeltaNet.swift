@@ -19,6 +19,23 @@ struct GatedDeltaNet: TokenMixer {
   let layer: Int
   /// Index among the layers with a gated delta net.
   let stateLayer: Int
+  /// The products of the input, into the scratch of the session.
+  private let projections: [Projection]
+
+  init(
+    weights: DeltaNetWeights, layer: Int, stateLayer: Int, shape: ModelConfig.DeltaNet,
+    scratch: Scratch
+  ) {
+    self.weights = weights
+    self.layer = layer
+    self.stateLayer = stateLayer
+    projections = [
+      Projection(weights.queryKeyValue, into: scratch.window + shape.historySize),
+      Projection(weights.gate, into: scratch.gate),
+      Projection(weights.beta, into: scratch.beta),
+      Projection(weights.alpha, into: scratch.alpha),
+    ]
+  }
 
   /// Channels of one convolution work item. Fixed, so that no result depends on the threads.
   private static let channelBlock = 2048
@@ -31,10 +48,7 @@ struct GatedDeltaNet: TokenMixer {
     let tokens = run.tokens
     let inputs = scratch.window + shape.historySize
     let input = run.input(scratch.normed, columns: run.config.hiddenSize)
-    run.multiply(weights.queryKeyValue, input, into: inputs)
-    run.multiply(weights.gate, input, into: scratch.gate)
-    run.multiply(weights.beta, input, into: scratch.beta)
-    run.multiply(weights.alpha, input, into: scratch.alpha)
+    run.multiply(projections, input)
     run.observe("linear_attn_qkv_mixed", layer: layer, inputs, [tokens, channels])
     run.observe("z", layer: layer, scratch.gate, [tokens, shape.valueSize])
     computeGates(run)

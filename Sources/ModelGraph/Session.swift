@@ -75,10 +75,14 @@ public final class Session {
       switch weights.mixer {
       case .fullAttention(let weights):
         mixers.append(
-          FullAttention(weights: weights, layer: layer, cacheLayer: attentionLayers))
+          FullAttention(
+            weights: weights, layer: layer, cacheLayer: attentionLayers, scratch: scratch))
         attentionLayers += 1
       case .gatedDeltaNet(let weights):
-        mixers.append(GatedDeltaNet(weights: weights, layer: layer, stateLayer: deltaNetLayers))
+        mixers.append(
+          GatedDeltaNet(
+            weights: weights, layer: layer, stateLayer: deltaNetLayers,
+            shape: model.config.deltaNet, scratch: scratch))
         deltaNetLayers += 1
       }
     }

@@ -4,8 +4,7 @@
 #define CK_LEVELS256_H
 
 #include "../internal/levels.h"
-#include "../internal/tables.h"
-#include "rows256.h"
+#include "tile256.h"
 
 #if defined(__x86_64__)
 
@@ -35,10 +34,15 @@ CK_AVX2_INLINE __m256i ck_nibbles16(const uint8_t *qs) {
 
 CK_AVX2_INLINE float ck_half(uint16_t h) { return _mm256_cvtss_f32(ck_half8(h)); }
 
-/* A table of sixteen bytes, `offset` added to each, once in each lane. */
-CK_AVX2_INLINE __m256i ck_offset_table16(const int8_t values[16], int offset) {
-  const __m128i table = _mm_loadu_si128((const __m128i *)(const void *)values);
-  return _mm256_broadcastsi128_si256(_mm_add_epi8(table, _mm_set1_epi8((char)offset)));
+/* The value tables of tables.h, made positive: 128 and 12 added. */
+static const _Alignas(16) uint8_t ck_iq4_codes[16] = {1,   24,  45,  63,  79,  93,  106, 118,
+                                                      129, 141, 153, 166, 181, 197, 217, 241};
+static const _Alignas(16) uint8_t ck_fp4_codes[16] = {12, 13, 14, 15, 16, 18, 20, 24,
+                                                      12, 11, 10, 9,  8,  6,  4,  0};
+
+/* A table of sixteen bytes, once in each lane. */
+CK_AVX2_INLINE __m256i ck_table16(const uint8_t values[16]) {
+  return _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i *)(const void *)values));
 }
 
 /* Byte i all ones if bit i of the 32 bits, which every 32-bit lane of `bits` holds, is set. */
@@ -84,17 +88,34 @@ typedef struct {
  * sign; an OFFSET of CK_SIGNED says that they are levels. */
 #define CK_SIGNED 0x100
 #define CK_DEFINE_AVX2_LEVELS(NAME, ELEMENTS, GROUP, MINIMA, OFFSET)                                   \
-  CK_AVX2 CK_LEVELS(avx2_levels_##NAME) {                                                              \
-    const ck_block_##NAME *b = (const void *)blocks;                                                   \
-    for (; count >= (ELEMENTS); count -= (ELEMENTS), b++) {                                            \
-      ck_block_note note;                                                                              \
-      NAME##_scales(b, scales, minima, &note);                                                         \
-      scales += (ELEMENTS) / (GROUP);                                                                  \
-      if (MINIMA) minima += (ELEMENTS) / (GROUP);                                                      \
-      _Pragma("clang loop unroll(full)") for (int g = 0; g < (ELEMENTS) / 32; g++, levels += 32) {     \
-        ck_put32(levels, _mm256_sub_epi8(NAME##_codes(b, g, &note), _mm256_set1_epi8((char)(OFFSET)))); \
+  CK_AVX2 void ck_avx2_tile_##NAME(const uint8_t *const rows[CK_TILE_ROWS], size_t offset,             \
+                                   size_t count, ck_scratch256 *s) {                                   \
+    const size_t blocks = count / (ELEMENTS), in_block = (ELEMENTS) / (GROUP);                         \
+    const __m256i less = _mm256_set1_epi8((char)(OFFSET));                                             \
+    for (size_t first = 0; first < CK_TILE_ROWS; first += 8) {                                         \
+      ck_block_note notes[8][8];                                                                       \
+      const ck_block_##NAME *b[8];                                                                     \
+      for (size_t r = 0; r < 8; r++) {                                                                 \
+        const size_t row = first + r;                                                                  \
+        b[r] = (const ck_block_##NAME *)(const void *)(rows[row] + offset);                            \
+        ck_fetch_tile(rows, row, offset, blocks * sizeof *b[r]);                                       \
+        for (size_t k = 0; k < blocks; k++) {                                                          \
+          NAME##_scales(b[r] + k, s->row_scales[row] + k * in_block,                                   \
+                        s->row_minima[row] + k * in_block, &notes[r][k]);                              \
+        }                                                                                              \
+      }                                                                                                \
+      for (size_t c = 0; c < count; c += 32) {                                                         \
+        const size_t block = c / (ELEMENTS), g = c % (ELEMENTS) / 32;                                  \
+        __m256i v[8];                                                                                  \
+        _Pragma("clang loop unroll(full)") for (size_t r = 0; r < 8; r++) {                            \
+          const __m256i codes = NAME##_codes(b[r] + block, (int)g, &notes[r][block]);                  \
+          v[r] = _mm256_sub_epi8(codes, less);                                                         \
+        }                                                                                              \
+        ck_transpose_vectors8(v);                                                                      \
+        ck_put_turned(s, c, first, v);                                                                 \
       }                                                                                                \
     }                                                                                                  \
+    ck_turn_scales(s, count / (GROUP), MINIMA);                                                        \
   }                                                                                                    \
   CK_AVX2_INLINE __m256i NAME##_product(const ck_block_##NAME *b, size_t i, const ck_block_note *notes, \
                                         const int16_t *values) {                                       \

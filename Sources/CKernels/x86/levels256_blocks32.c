@@ -95,7 +95,7 @@ CK_AVX2_INLINE void IQ4_NL_scales(const ck_block_IQ4_NL *b, float *scales, float
 CK_AVX2_INLINE __m256i IQ4_NL_codes(const ck_block_IQ4_NL *b, int g, const ck_block_note *note) {
   (void)note;
   (void)g;
-  return _mm256_shuffle_epi8(ck_offset_table16(ck_iq4_values, 128), ck_nibbles16(b->qs));
+  return _mm256_shuffle_epi8(ck_table16(ck_iq4_codes), ck_nibbles16(b->qs));
 }
 
 CK_DEFINE_AVX2_LEVELS(IQ4_NL, 32, 32, false, 128)
@@ -110,7 +110,7 @@ CK_AVX2_INLINE void MXFP4_scales(const ck_block_MXFP4 *b, float *scales, float *
 CK_AVX2_INLINE __m256i MXFP4_codes(const ck_block_MXFP4 *b, int g, const ck_block_note *note) {
   (void)note;
   (void)g;
-  return _mm256_shuffle_epi8(ck_offset_table16(ck_fp4_values, 12), ck_nibbles16(b->qs));
+  return _mm256_shuffle_epi8(ck_table16(ck_fp4_codes), ck_nibbles16(b->qs));
 }
 
 CK_DEFINE_AVX2_LEVELS(MXFP4, 32, 32, false, 12)
@@ -130,7 +130,7 @@ CK_AVX2_INLINE __m256i NVFP4_codes(const ck_block_NVFP4 *b, int g, const ck_bloc
   const __m128i high = _mm_and_si128(_mm_srli_epi16(q, 4), _mm_set1_epi8(15));
   const __m256i codes = _mm256_inserti128_si256(
       _mm256_castsi128_si256(_mm_unpacklo_epi64(low, high)), _mm_unpackhi_epi64(low, high), 1);
-  return _mm256_shuffle_epi8(ck_offset_table16(ck_fp4_values, 12), codes);
+  return _mm256_shuffle_epi8(ck_table16(ck_fp4_codes), codes);
 }
 
 CK_DEFINE_AVX2_LEVELS(NVFP4, 64, 16, false, 12)

@@ -112,7 +112,7 @@ CK_AVX2_INLINE void IQ4_XS_scales(const ck_block_IQ4_XS *b, float *scales, float
 
 CK_AVX2_INLINE __m256i IQ4_XS_codes(const ck_block_IQ4_XS *b, int g, const ck_block_note *note) {
   (void)note;
-  return _mm256_shuffle_epi8(ck_offset_table16(ck_iq4_values, 128), ck_nibbles16(b->qs + 16 * g));
+  return _mm256_shuffle_epi8(ck_table16(ck_iq4_codes), ck_nibbles16(b->qs + 16 * g));
 }
 
 CK_DEFINE_AVX2_LEVELS(IQ4_XS, 256, 32, false, 128)

@@ -7,8 +7,8 @@
 
 #define TYPE(NAME, GROUP, MINIMA) [CK_##NAME] = {ck_levels_##NAME, GROUP, MINIMA},
 static const ck_level_type portable[CK_TYPES] = {CK_EACH_LEVEL_TYPE(TYPE)};
-#define OWN(NAME) [CK_##NAME] = ck_avx2_levels_##NAME,
-static ck_levels *const own[CK_TYPES] = {CK_EACH_AVX2_LEVEL_TYPE(OWN)};
+#define TILE(NAME) [CK_##NAME] = ck_avx2_tile_##NAME,
+static ck_avx2_tile *const own_tiles[CK_TYPES] = {CK_EACH_AVX2_LEVEL_TYPE(TILE)};
 #define ROWS(NAME) [CK_##NAME] = ck_avx2_rows_##NAME,
 static ck_avx2_rows8 *const own_rows[CK_TYPES] = {CK_EACH_AVX2_LEVEL_TYPE(ROWS)};
 
@@ -16,16 +16,25 @@ CK_AVX2_INLINE __m256i pair(const int16_t *values) {
   return _mm256_set1_epi32((int)ck_load_u32(values));
 }
 
+#ifndef MOST_TOKENS
+#define MOST_TOKENS 4
+#endif
+
+/* Keeps the compiler from adding up in another order: it would run out of registers and spill. */
+#define CK_KEEP_SUM(v) __asm__("" : "+x"(v))
+
 /* Adds what one tile gives for `tokens` tokens from `first` on. All after `count` are constants: tokens,
  * weights that share a scale, and whether there are minima. */
 CK_AVX2_INLINE void multiply_tile(ck_scratch256 *s, const ck_token256 *x, size_t first, size_t column,
                                   size_t count, const int tokens, const size_t group,
                                   const bool has_minima) {
   const ck_token256 *mine = x + first;
+  const int16_t *values[MOST_TOKENS];
+  for (int t = 0; t < tokens; t++) values[t] = mine[t].values + column;
   for (size_t c = 0; c < count; c += 32) {
     const size_t at = column + c;
     _Pragma("clang loop unroll(full)") for (size_t part = 0; part < 32 / group; part++) {
-      __m256i whole[6][2];
+      __m256i whole[MOST_TOKENS][2];
       for (int t = 0; t < tokens; t++) whole[t][0] = whole[t][1] = _mm256_setzero_si256();
       _Pragma("clang loop unroll(full)") for (size_t i = 0; i < group / 4; i++) {
         const size_t four = part * (group / 4) + i;
@@ -34,12 +43,13 @@ CK_AVX2_INLINE void multiply_tile(ck_scratch256 *s, const ck_token256 *x, size_t
           const __m256i upper = _mm256_load_si256((const __m256i *)(const void *)w);
           const __m256i lower = _mm256_load_si256((const __m256i *)(const void *)(w + 16));
           for (int t = 0; t < tokens; t++) {
-            const __m256i v = pair(mine[t].values + at + 16 * odd + 2 * four);
+            const __m256i v = pair(values[t] + c + 16 * odd + 2 * four);
             whole[t][0] = _mm256_add_epi32(whole[t][0], _mm256_madd_epi16(upper, v));
             whole[t][1] = _mm256_add_epi32(whole[t][1], _mm256_madd_epi16(lower, v));
+            CK_KEEP_SUM(whole[t][0]);
+            CK_KEEP_SUM(whole[t][1]);
           }
         }
-        CK_KEEP_ORDER();
       }
       const size_t g = c / group + part;
       for (int t = 0; t < tokens; t++) {
@@ -57,34 +67,6 @@ CK_AVX2_INLINE void multiply_tile(ck_scratch256 *s, const ck_token256 *x, size_t
   }
 }
 
-/* One token needs no turned tile: each row meets 32 activations, and adding up within the products
- * brings the rows side by side, for half the shuffles. Types with functions of their own do without the
- * tile (levels256.h). */
-CK_AVX2_INLINE void multiply_one(ck_scratch256 *s, const ck_token256 *x, size_t column, size_t count,
-                                 const size_t group, const bool has_minima) {
-  for (size_t r = 0; r < CK_TILE_ROWS; r += CK_HALF_ROWS) {
-    __m256 sums = _mm256_load_ps(s->sums[0] + r);
-    for (size_t c = 0; c < count; c += 32) {
-      const size_t at = column + c;
-      __m256i v[CK_HALF_ROWS], whole[2];
-      _Pragma("clang loop unroll(full)") for (size_t i = 0; i < CK_HALF_ROWS; i++) {
-        v[i] = ck_multiply_levels(
-            _mm256_load_si256((const __m256i *)(const void *)(s->levels[r + i] + c)),
-            x->values + at);
-      }
-      ck_add_within_lanes(v, whole);
-      if (group == 32) whole[0] = _mm256_add_epi32(whole[0], whole[1]);
-      for (size_t i = 0; i < 32 / group; i++) {
-        const size_t g = c / group + i;
-        sums = ck_add_group(sums, whole[i], _mm256_load_ps(&s->scales[g][r]), x->scales[at / 32],
-                            _mm256_load_ps(&s->minima[g][r]),
-                            has_minima ? x->sums[column / group + g] : 0, has_minima);
-      }
-    }
-    _mm256_store_ps(s->sums[0] + r, sums);
-  }
-}
-
 /* Tokens go through a tile in groups of nearly the same size: a small last group would leave the
  * multipliers waiting for their own results. */
 #define TOKENS(N, GROUP, MINIMA)                              \
@@ -94,13 +76,8 @@ CK_AVX2_INLINE void multiply_one(ck_scratch256 *s, const ck_token256 *x, size_t 
 #define MULTIPLY(NAME, GROUP, MINIMA)                                                           \
   CK_AVX2 static void NAME(ck_scratch256 *s, const ck_token256 *x, size_t tokens, size_t column,      \
                            size_t count) {                                                      \
-    if (tokens == 1) {                                                                          \
-      multiply_one(s, x, column, count, GROUP, MINIMA);                                         \
-      return;                                                                                   \
-    }                                                                                           \
     /* Two sums a token, two vectors of weights and a pair of activations fill the registers. */ \
     const size_t most = MOST_TOKENS;                                                            \
-    ck_turn_levels256(s, count);                                                                \
     for (size_t t = 0; t < tokens;) {                                                           \
       const size_t left = tokens - t, groups = (left + most - 1) / most;                        \
       const size_t next = (left + groups - 1) / groups;                                         \
@@ -115,10 +92,6 @@ CK_AVX2_INLINE void multiply_one(ck_scratch256 *s, const ck_token256 *x, size_t 
       t += next;                                                                                \
     }                                                                                           \
   }
-
-#ifndef MOST_TOKENS
-#define MOST_TOKENS 4
-#endif
 
 MULTIPLY(multiply_32, 32, false)
 MULTIPLY(multiply_32_minima, 32, true)
@@ -139,6 +112,23 @@ static ck_token256 token_at(const void *row, size_t columns, size_t group) {
                        .scales = a.scales,
                        .sums = group == 32 ? a.sums32 : a.sums16,
                        .whole = group == 32 ? a.whole32 : a.whole16};
+}
+
+/* The tile of a type without functions of its own. */
+CK_AVX2 static void load_portable(const ck_level_type *type, const uint8_t *const rows[CK_TILE_ROWS],
+                                  size_t offset, size_t count, ck_scratch256 *s) {
+  _Alignas(32) int8_t levels[CK_TILE_ROWS][CK_TILE_COLUMNS];
+  for (size_t r = 0; r < CK_TILE_ROWS; r++) {
+    type->decode(rows[r] + offset, count, levels[r], s->row_scales[r], s->row_minima[r]);
+  }
+  ck_turn_scales(s, count / type->group, type->has_minima);
+  for (size_t c = 0; c < count; c += 32) {
+    for (size_t r = 0; r < CK_TILE_ROWS; r += 8) {
+      __m256i v[8];
+      ck_transpose8(v, &levels[r][c], sizeof levels[0]);
+      ck_put_turned(s, c, r, v);
+    }
+  }
 }
 
 /* Rows from `first` on; the last one stands in for those behind it. */
@@ -166,7 +156,7 @@ CK_AVX2 void ck_avx2_multiply_quantized(ck_matrix w, const void *x, const int32_
                                         float *out, size_t out_stride) {
   const ck_type *blocks = ck_find_type(w.type);
   const ck_level_type *type = &portable[w.type];
-  ck_levels *decode = own[w.type] ? own[w.type] : type->decode;
+  ck_avx2_tile *load = own_tiles[w.type];
   multiply_function *multiply = functions[type->group == 32][type->has_minima];
   const size_t token_bytes = ck_activations_bytes(w.columns);
   if (tokens == 1 && own_rows[w.type]) {
@@ -190,8 +180,9 @@ CK_AVX2 void ck_avx2_multiply_quantized(ck_matrix w, const void *x, const int32_
       for (size_t column = 0; column < w.columns; column += CK_TILE_COLUMNS) {
         const size_t left = w.columns - column;
         const size_t count = left < CK_TILE_COLUMNS ? left : CK_TILE_COLUMNS;
-        ck_load_rows256(&s, decode, type, rows, ck_bytes_of(blocks, column),
-                        ck_bytes_of(blocks, count), count);
+        const size_t offset = ck_bytes_of(blocks, column);
+        if (load) load(rows, offset, count, &s);
+        else load_portable(type, rows, offset, count, &s);
         multiply(&s, here, group, column, count);
       }
       for (size_t t = 0; t < group; t++) {

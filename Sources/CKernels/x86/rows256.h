@@ -37,15 +37,10 @@ CK_AVX2_INLINE __m256i ck_two_halves(const void *low, const void *high) {
       _mm_loadu_si128((const __m128i *)high), 1);
 }
 
-/* Eight rows of eight 32-bit elements, `stride` bytes from row to row, columns become rows. Halves are
- * put together as they are loaded, which saves eight shuffles. */
-CK_AVX2_INLINE void ck_transpose8(__m256i v[8], const void *rows, size_t stride) {
-  const uint8_t *p = rows;
-  __m256i a[8], b[8];
-  for (size_t i = 0; i < 4; i++) {
-    a[i] = ck_two_halves(p + i * stride, p + (i + 4) * stride);
-    a[i + 4] = ck_two_halves(p + i * stride + 16, p + (i + 4) * stride + 16);
-  }
+/* Eight vectors, of which a[i] has the lower halves of rows i and i + 4 and a[i + 4] the upper ones,
+ * rows and columns exchanged. */
+CK_AVX2_INLINE void ck_exchange8(__m256i v[8], const __m256i a[8]) {
+  __m256i b[8];
   for (int i = 0; i < 8; i += 2) {
     b[i] = _mm256_unpacklo_epi32(a[i], a[i + 1]);
     b[i + 1] = _mm256_unpackhi_epi32(a[i], a[i + 1]);
@@ -56,6 +51,28 @@ CK_AVX2_INLINE void ck_transpose8(__m256i v[8], const void *rows, size_t stride)
     v[i + 2] = _mm256_unpacklo_epi64(b[i + 1], b[i + 3]);
     v[i + 3] = _mm256_unpackhi_epi64(b[i + 1], b[i + 3]);
   }
+}
+
+/* Eight rows of eight 32-bit elements, `stride` bytes from row to row, columns become rows. Halves are
+ * put together as they are loaded, which saves eight shuffles. */
+CK_AVX2_INLINE void ck_transpose8(__m256i v[8], const void *rows, size_t stride) {
+  const uint8_t *p = rows;
+  __m256i a[8];
+  for (size_t i = 0; i < 4; i++) {
+    a[i] = ck_two_halves(p + i * stride, p + (i + 4) * stride);
+    a[i + 4] = ck_two_halves(p + i * stride + 16, p + (i + 4) * stride + 16);
+  }
+  ck_exchange8(v, a);
+}
+
+/* The same for eight vectors. */
+CK_AVX2_INLINE void ck_transpose_vectors8(__m256i v[8]) {
+  __m256i a[8];
+  for (int i = 0; i < 4; i++) {
+    a[i] = _mm256_permute2x128_si256(v[i], v[i + 4], 0x20);
+    a[i + 4] = _mm256_permute2x128_si256(v[i], v[i + 4], 0x31);
+  }
+  ck_exchange8(v, a);
 }
 
 /* Bytes at even places of 16-bit words, and at odd ones, with their signs. */

@@ -19,7 +19,6 @@
 enum { CK_TILE_ROWS = 16, CK_TOKEN_GROUP = 64 };
 
 typedef struct {
-  _Alignas(32) int8_t levels[CK_TILE_ROWS][CK_TILE_COLUMNS];
   _Alignas(32) float row_scales[CK_TILE_ROWS][CK_MOST_GROUPS];
   _Alignas(32) float row_minima[CK_TILE_ROWS][CK_MOST_GROUPS];
   /* Turned round: levels of columns 4i and 4i + 2, then of 4i + 1 and 4i + 3. */
@@ -43,39 +42,38 @@ CK_AVX2_INLINE void ck_turn_floats(float (*to)[CK_TILE_ROWS], float (*from)[CK_M
   }
 }
 
-/* Decodes `count` columns of sixteen rows and turns their scales. Meanwhile as much of the memory behind
- * the last row is fetched to the second cache, for the next sixteen rows. */
-CK_AVX2_INLINE void ck_load_rows256(ck_scratch256 *s, ck_levels *decode, const ck_level_type *type,
-                                    const uint8_t *const rows[CK_TILE_ROWS], size_t offset,
-                                    size_t bytes, size_t count) {
-  const uint8_t *next = rows[CK_TILE_ROWS - 1] + (rows[1] - rows[0]) + CK_TILE_ROWS * offset;
-  for (int r = 0; r < CK_TILE_ROWS; r++) {
-    const uint8_t *at = rows[r] + offset;
-    /* Sixteen streams are more than the hardware follows. */
-    for (size_t line = 0; line < bytes; line += 64) {
-      _mm_prefetch((const char *)at + bytes + line, _MM_HINT_T0);
-      _mm_prefetch((const char *)next + (size_t)r * bytes + line, _MM_HINT_T1);
-    }
-    decode(at, count, s->levels[r], s->row_scales[r], s->row_minima[r]);
-  }
-  const size_t groups = count / type->group;
+/* Turns the scales of `groups` groups, and the minima if there are any. */
+CK_AVX2_INLINE void ck_turn_scales(ck_scratch256 *s, size_t groups, const bool has_minima) {
   ck_turn_floats(s->scales, s->row_scales, groups);
-  if (type->has_minima) ck_turn_floats(s->minima, s->row_minima, groups);
+  if (has_minima) ck_turn_floats(s->minima, s->row_minima, groups);
 }
 
-/* Turns the levels of the tile. */
-CK_AVX2_INLINE void ck_turn_levels256(ck_scratch256 *s, size_t count) {
-  for (size_t c = 0; c < count; c += 32) {
-    for (size_t r = 0; r < CK_TILE_ROWS; r += 8) {
-      __m256i v[8];
-      ck_transpose8(v, &s->levels[r][c], sizeof s->levels[0]);
-      for (size_t i = 0; i < 8; i++) {
-        _mm256_store_si256((__m256i *)(void *)s->tile[c / 4 + i][0][r], ck_even_bytes(v[i]));
-        _mm256_store_si256((__m256i *)(void *)s->tile[c / 4 + i][1][r], ck_odd_bytes(v[i]));
-      }
-    }
+/* Puts down 32 columns from `c` on of eight rows from `r` on, turned round. */
+CK_AVX2_INLINE void ck_put_turned(ck_scratch256 *s, size_t c, size_t r, const __m256i v[8]) {
+  for (size_t i = 0; i < 8; i++) {
+    _mm256_store_si256((__m256i *)(void *)s->tile[c / 4 + i][0][r], ck_even_bytes(v[i]));
+    _mm256_store_si256((__m256i *)(void *)s->tile[c / 4 + i][1][r], ck_odd_bytes(v[i]));
   }
 }
+
+/* Fetches the next tile's part of row `r`, as sixteen streams are more than the hardware follows, and as
+ * much of the memory behind the last row to the second cache, for the next sixteen rows. */
+CK_AVX2_INLINE void ck_fetch_tile(const uint8_t *const rows[CK_TILE_ROWS], size_t r, size_t offset,
+                                  size_t bytes) {
+  const uint8_t *next = rows[CK_TILE_ROWS - 1] + (rows[1] - rows[0]) + CK_TILE_ROWS * offset;
+  for (size_t line = 0; line < bytes; line += 64) {
+    _mm_prefetch((const char *)rows[r] + offset + bytes + line, _MM_HINT_T0);
+    _mm_prefetch((const char *)next + r * bytes + line, _MM_HINT_T1);
+  }
+}
+
+/* Decodes `count` columns of sixteen rows, `offset` bytes into each, to the tile and its scales. */
+typedef void ck_avx2_tile(const uint8_t *const rows[CK_TILE_ROWS], size_t offset, size_t count,
+                          ck_scratch256 *s);
+
+#define CK_DECLARE_AVX2_TILE(NAME) ck_avx2_tile ck_avx2_tile_##NAME;
+CK_EACH_AVX2_LEVEL_TYPE(CK_DECLARE_AVX2_TILE)
+#undef CK_DECLARE_AVX2_TILE
 
 #endif
 #endif
