@@ -21,25 +21,61 @@ extension KernelSet {
     }
   }
 
-  /// One step of the gated delta rule for one value head: `S *= exp(gate)`,
+  /// Steps of the gated delta rule for one value head, a token each: `S *= exp(gate)`,
   /// `u = beta * (v - S^T k)`, `S += k u^T`, `out = S^T q / sqrt(dimension)`.
+  ///
+  /// The same bits as one call a token; many tokens find the state in the first cache.
   ///
   /// - Parameters:
   ///   - state: `S`, `[dimension, dimension]`, key index first, so that value indices are
   ///     contiguous; updated in place.
-  ///   - q: `[dimension]`, normalised by the caller.
-  ///   - k: `[dimension]`, normalised by the caller.
-  ///   - v: `[dimension]`
-  ///   - gate: The logarithm of the decay, at most 0.
-  ///   - beta: Strength of the update, 0...1.
-  ///   - out: `[dimension]`; none of the inputs.
+  ///   - tokens: What they bring, and where the results go; none of it overlaps the state.
   ///   - dimension: Of keys and values.
-  public func deltaStep(
-    state: UnsafeMutablePointer<Float>, q: UnsafePointer<Float>, k: UnsafePointer<Float>,
-    v: UnsafePointer<Float>, gate: Float, beta: Float,
-    into out: UnsafeMutablePointer<Float>, dimension: Int
+  public func deltaSteps(
+    state: UnsafeMutablePointer<Float>, _ tokens: DeltaTokens, dimension: Int
   ) {
-    precondition(dimension >= 0)
-    table.pointee.delta_step(state, q, k, v, gate, beta, out, dimension)
+    precondition(dimension >= 0 && tokens.count >= 0)
+    table.pointee.delta_steps(
+      state,
+      ck_delta_tokens(
+        count: tokens.count, q: tokens.q, k: tokens.k, v: tokens.v, stride: tokens.stride,
+        gate: tokens.gate, beta: tokens.beta, gate_stride: tokens.gateStride, out: tokens.out,
+        out_stride: tokens.outStride), dimension)
+  }
+}
+
+/// What tokens bring to a value head of a gated delta net. Owns nothing.
+public struct DeltaTokens {
+  /// Tokens.
+  public var count: Int
+  /// `[dimension]` of the first token, normalised by the caller; `stride` floats on for the next.
+  public var q: UnsafePointer<Float>
+  /// As ``q``.
+  public var k: UnsafePointer<Float>
+  /// `[dimension]`, `stride` floats from token to token.
+  public var v: UnsafePointer<Float>
+  /// Floats from token to token of queries, keys and values.
+  public var stride: Int
+  /// The logarithm of the decay, at most 0; `gateStride` floats from token to token.
+  public var gate: UnsafePointer<Float>
+  /// Strength of the update, 0...1; `gateStride` floats from token to token.
+  public var beta: UnsafePointer<Float>
+  /// Floats from token to token of gates and strengths.
+  public var gateStride: Int
+  /// `[dimension]`, `outStride` floats from token to token.
+  public var out: UnsafeMutablePointer<Float>
+  /// Floats from token to token of the results.
+  public var outStride: Int
+
+  /// Tokens with all their places.
+  public init(
+    count: Int, q: UnsafePointer<Float>, k: UnsafePointer<Float>, v: UnsafePointer<Float>,
+    stride: Int, gate: UnsafePointer<Float>, beta: UnsafePointer<Float>, gateStride: Int,
+    out: UnsafeMutablePointer<Float>, outStride: Int
+  ) {
+    self.count = count
+    (self.q, self.k, self.v, self.stride) = (q, k, v, stride)
+    (self.gate, self.beta, self.gateStride) = (gate, beta, gateStride)
+    (self.out, self.outStride) = (out, outStride)
   }
 }

@@ -132,15 +132,16 @@ struct GatedDeltaNet: TokenMixer {
     run.pool.forEach(heads, grain: 1) { range in
       for head in range {
         let associations = state.associations(layer: stateLayer, head: head)
+        let query = scratch.convolved + head % shape.keyHeadCount * size
+        kernels.deltaSteps(
+          state: associations,
+          DeltaTokens(
+            count: run.tokens, q: query, k: query + shape.keySize,
+            v: scratch.convolved + 2 * shape.keySize + head * size, stride: shape.channelCount,
+            gate: scratch.alpha + head, beta: scratch.beta + head, gateStride: heads,
+            out: scratch.recalled + head * size, outStride: heads * size), dimension: size)
         for token in 0..<run.tokens {
-          let row = scratch.convolved + token * shape.channelCount
-          let query = row + head % shape.keyHeadCount * size
           let out = (token * heads + head) * size
-          kernels.deltaStep(
-            state: associations, q: query, k: query + shape.keySize,
-            v: row + 2 * shape.keySize + head * size, gate: scratch.alpha[token * heads + head],
-            beta: scratch.beta[token * heads + head], into: scratch.recalled + out,
-            dimension: size)
           kernels.rmsNorm(
             scratch.recalled + out, weight: weights.norm, epsilon: run.config.rmsEpsilon,
             into: scratch.gated + out, count: size)

@@ -16,6 +16,9 @@ final class KVCache {
       count: Self.byteCount(config: config, contextLength: contextLength))
   }
 
+  /// Has the kernel give the cache its pages now.
+  func populate() { memory.populate(0..<memory.count) }
+
   /// Bytes of the cache for `contextLength` positions.
   static func byteCount(config: ModelConfig, contextLength: Int) -> Int {
     let floats = config.attention.keyValueSize * contextLength * 2

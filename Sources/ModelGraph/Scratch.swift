@@ -90,4 +90,7 @@ final class Scratch {
     quantized = UnsafeMutableRawPointer(base + layout.quantized)
     quantizedInner = UnsafeMutableRawPointer(base + layout.quantizedInner)
   }
+
+  /// Has the kernel give the buffers their pages now.
+  func populate() { memory.populate(0..<memory.count) }
 }

@@ -96,6 +96,12 @@ public final class Session {
     self.contextLength = length
   }
 
+  /// Has the kernel give the session its memory now: what is measured then waits for no first touch.
+  public func populate() {
+    scratch.populate()
+    cache.populate()
+  }
+
   /// Forgets the sequence.
   public func reset() {
     position = 0

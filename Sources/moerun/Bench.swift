@@ -74,6 +74,7 @@ struct Bench: ParsableCommand {
         features: without.reduce(.all) { $0.subtracting($1.feature) })
       loaded.model.store.populate()
       let session = try Session(model: loaded.model)
+      session.populate()
       let hot = warmth.begin(loaded, isDefault: false)
       defer { hot.keep() }
       let result = try observation.watch(

@@ -46,14 +46,67 @@ import Testing
         let gate = Float.random(in: -2..<0, using: &random)
         let beta = Float.random(in: 0..<1, using: &random)
         var out = [Float](repeating: 0, count: d)
-        KernelSet(set).deltaStep(
-          state: &state, q: q, k: k, v: v, gate: gate, beta: beta, into: &out, dimension: d)
+        steps(set, &state, q: q, k: k, v: v, gate: [gate], beta: [beta], into: &out)
         let expected = step(&exact, q: q, k: k, v: v, gate: gate, beta: beta)
         // Values of order one; d terms a sum, eight tokens of carried error.
         for (value, expected) in zip(out, expected) {
           #expect(abs(Double(value) - expected) < 2e-6)
         }
         for (value, expected) in zip(state, exact) { #expect(abs(Double(value) - expected) < 2e-6) }
+      }
+    }
+  }
+
+  @Test("Many tokens at once have the bits of one after the other", arguments: instructionSets)
+  func manyTokens(set: InstructionSet) {
+    var random = Random(seed: 32)
+    for d in [5, 8, 24, 40, 128, 136] {
+      let tokens = 5
+      let (q, k) = (random.floats(tokens * d), random.floats(tokens * d).map { $0 * 0.1 })
+      let v = random.floats(tokens * d)
+      let gate = (0..<tokens).map { _ in Float.random(in: -2..<0, using: &random) }
+      let beta = (0..<tokens).map { _ in Float.random(in: 0..<1, using: &random) }
+      var state = random.floats(d * d)
+      var single = state
+      var out = [Float](repeating: 0, count: tokens * d)
+      steps(set, &state, q: q, k: k, v: v, gate: gate, beta: beta, into: &out)
+      for token in 0..<tokens {
+        let range = token * d..<(token + 1) * d
+        var part = [Float](repeating: 0, count: d)
+        steps(
+          set, &single, q: Array(q[range]), k: Array(k[range]), v: Array(v[range]),
+          gate: [gate[token]], beta: [beta[token]], into: &part)
+        #expect(part.map(\.bitPattern) == out[range].map(\.bitPattern), "\(set), \(d)")
+      }
+      #expect(state.map(\.bitPattern) == single.map(\.bitPattern), "\(set), \(d)")
+    }
+  }
+
+  /// `deltaSteps` with arrays, `[tokens, dimension]` each, gates and strengths `[tokens]`.
+  private func steps(
+    _ set: InstructionSet, _ state: inout [Float], q: [Float], k: [Float], v: [Float],
+    gate: [Float], beta: [Float], into out: inout [Float]
+  ) {
+    let d = v.count / gate.count
+    q.withUnsafeBufferPointer { q in
+      k.withUnsafeBufferPointer { k in
+        v.withUnsafeBufferPointer { v in
+          gate.withUnsafeBufferPointer { gate in
+            beta.withUnsafeBufferPointer { beta in
+              out.withUnsafeMutableBufferPointer { out in
+                guard let q = q.baseAddress, let k = k.baseAddress, let v = v.baseAddress,
+                  let first = gate.baseAddress, let beta = beta.baseAddress,
+                  let out = out.baseAddress
+                else { return }
+                KernelSet(set).deltaSteps(
+                  state: &state,
+                  DeltaTokens(
+                    count: gate.count, q: q, k: k, v: v, stride: d, gate: first, beta: beta,
+                    gateStride: 1, out: out, outStride: d), dimension: d)
+              }
+            }
+          }
+        }
       }
     }
   }

@@ -182,14 +182,16 @@ static void check_delta_rule(random_source *random, size_t d) {
       k[i] /= sqrtf((float)d);
     }
     const float gate = next_float(random) - 1, beta = (next_float(random) + 1) / 2;
-    kernels->delta_step(state, q, k, v, gate, beta, out, d);
+    const ck_delta_tokens token = {
+        .count = 1, .q = q, .k = k, .v = v, .gate = &gate, .beta = &beta, .out = out};
+    kernels->delta_steps(state, token, d);
     step_exactly(exact, q, k, v, gate, beta, expected, d);
     /* Values of order one; d terms a sum, eight tokens of carried error. */
     for (size_t i = 0; i < d; i++) {
-      expect(fabs((double)out[i] - expected[i]) < 2e-6, "delta_step of %zu: result %zu", d, i);
+      expect(fabs((double)out[i] - expected[i]) < 2e-6, "delta_steps of %zu: result %zu", d, i);
     }
     for (size_t i = 0; i < d * d; i++) {
-      expect(fabs((double)state[i] - exact[i]) < 2e-6, "delta_step of %zu: state %zu", d, i);
+      expect(fabs((double)state[i] - exact[i]) < 2e-6, "delta_steps of %zu: state %zu", d, i);
     }
     digest(out, d * 4);
   }

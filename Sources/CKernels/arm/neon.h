@@ -69,8 +69,7 @@ void ck_neon_quantize(const float *x, size_t x_stride, size_t columns, size_t ro
                       void *out);
 void ck_neon_convolve_silu(const float *taps, const float *const *history, size_t width, float *out,
                            size_t channels);
-void ck_neon_delta_step(float *state, const float *q, const float *k, const float *v, float gate,
-                        float beta, float *out, size_t dim);
+void ck_neon_delta_steps(float *state, ck_delta_tokens tokens, size_t dim);
 
 /* Products of quantised activations with the instructions that every CPU has, with dot products of
  * bytes (dotprod), and with those and products of 2 x 8 by 8 x 2 bytes (i8mm). All give the same

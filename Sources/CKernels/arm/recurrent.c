@@ -55,12 +55,8 @@ CK_NEON_INLINE void delta_columns(float *state, const float *q, const float *k, 
   for (int j = 0; j < vectors; j++) vst1q_f32(out + 4 * j, vmulq_n_f32(sums[j], scale));
 }
 
-void ck_neon_delta_step(float *state, const float *q, const float *k, const float *v, float gate,
-                        float beta, float *out, size_t dim) {
-  if (dim % 8) {
-    ck_scalar_delta_step(state, q, k, v, gate, beta, out, dim);
-    return;
-  }
+static void delta_step(float *state, const float *q, const float *k, const float *v, float gate,
+                       float beta, float *out, size_t dim) {
   const float decay = (float)exp((double)gate), scale = (float)(1 / sqrt((double)dim));
   size_t c = 0;
   for (; c + 32 <= dim; c += 32) {
@@ -68,6 +64,18 @@ void ck_neon_delta_step(float *state, const float *q, const float *k, const floa
   }
   for (; c < dim; c += 8) {
     delta_columns(state + c, q, k, v + c, decay, beta, scale, out + c, dim, 2);
+  }
+}
+
+void ck_neon_delta_steps(float *state, ck_delta_tokens tokens, size_t dim) {
+  if (dim % 8) {
+    ck_scalar_delta_steps(state, tokens, dim);
+    return;
+  }
+  for (size_t t = 0; t < tokens.count; t++) {
+    const size_t at = t * tokens.stride, gate = t * tokens.gate_stride;
+    delta_step(state, tokens.q + at, tokens.k + at, tokens.v + at, tokens.gate[gate],
+               tokens.beta[gate], tokens.out + t * tokens.out_stride, dim);
   }
 }
 

@@ -93,7 +93,7 @@ static void softmax(float *x, size_t count) {
     .add = ck_scalar_add, .rms_norm = rms_norm, .l2_normalize = l2_normalize,                  \
     .silu_multiply = silu_multiply, .sigmoid_multiply = sigmoid_multiply, .softmax = softmax,  \
     .rotate_pairs = ck_scalar_rotate_pairs, .convolve_silu = ck_neon_convolve_silu,            \
-    .delta_step = ck_neon_delta_step,                                                          \
+    .delta_steps = ck_neon_delta_steps,                                                        \
   }
 
 static const ck_kernels kernels = KERNELS(ck_neon_multiply_quantized);

@@ -26,6 +26,18 @@ typedef struct ck_matrix {
   size_t columns;
 } ck_matrix;
 
+/* What tokens bring to a value head of a gated delta net, and where its answers go. Token t has q, k and v
+ * at t * stride, gate and beta at t * gate_stride, out at t * out_stride. */
+typedef struct ck_delta_tokens {
+  size_t count;
+  const float *q, *k, *v; /* [dim] */
+  size_t stride;
+  const float *gate, *beta;
+  size_t gate_stride;
+  float *out; /* [dim] */
+  size_t out_stride;
+} ck_delta_tokens;
+
 /* The kernels of one instruction set. */
 typedef struct ck_kernels {
   /* out[t * out_stride + r] = sum over c of w[r, c] * x[t * x_stride + c], for all rows r and
@@ -68,10 +80,10 @@ typedef struct ck_kernels {
   /* out[c] = silu(sum over j < width of taps[c * width + j] * history[j][c]), oldest row first */
   void (*convolve_silu)(const float *taps, const float *_Nonnull const *_Nonnull history,
                         size_t width, float *out, size_t channels);
-  /* One step of the gated delta rule for one value head. state is [dim x dim], key index first:
-   *   S *= exp(gate); u = beta * (v - S^T k); S += k u^T; out = S^T q / sqrt(dim) */
-  void (*delta_step)(float *state, const float *q, const float *k, const float *v, float gate,
-                     float beta, float *out, size_t dim);
+  /* Steps of the gated delta rule for one value head, a token each. state is [dim x dim], key index first:
+   *   S *= exp(gate); u = beta * (v - S^T k); S += k u^T; out = S^T q / sqrt(dim)
+   * The bits are those of one call a token. */
+  void (*delta_steps)(float *state, ck_delta_tokens tokens, size_t dim);
 } ck_kernels;
 
 /* The definition. */

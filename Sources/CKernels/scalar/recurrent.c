@@ -16,8 +16,8 @@ void ck_scalar_convolve_silu(const float *taps, const float *const *history, siz
 /* Value indices are independent of each other; eight at a time use a cache line of the state. */
 enum { COLUMNS = 8 };
 
-void ck_scalar_delta_step(float *state, const float *q, const float *k, const float *v, float gate,
-                          float beta, float *out, size_t dim) {
+static void delta_step(float *state, const float *q, const float *k, const float *v, float gate,
+                       float beta, float *out, size_t dim) {
   const double decay = exp((double)gate), scale = 1 / sqrt((double)dim);
   for (size_t first = 0; first < dim; first += COLUMNS) {
     const size_t columns = dim - first < COLUMNS ? dim - first : COLUMNS;
@@ -38,5 +38,13 @@ void ck_scalar_delta_step(float *state, const float *q, const float *k, const fl
       }
     }
     for (size_t j = 0; j < columns; j++) out[first + j] = (float)(sums[j] * scale);
+  }
+}
+
+void ck_scalar_delta_steps(float *state, ck_delta_tokens tokens, size_t dim) {
+  for (size_t t = 0; t < tokens.count; t++) {
+    const size_t at = t * tokens.stride, gate = t * tokens.gate_stride;
+    delta_step(state, tokens.q + at, tokens.k + at, tokens.v + at, tokens.gate[gate],
+               tokens.beta[gate], tokens.out + t * tokens.out_stride, dim);
   }
 }

@@ -19,7 +19,6 @@ void ck_scalar_softmax(float *x, size_t count);
 void ck_scalar_rotate_pairs(float *x, const float *cosines, const float *sines, size_t half);
 void ck_scalar_convolve_silu(const float *taps, const float *const *history, size_t width,
                              float *out, size_t channels);
-void ck_scalar_delta_step(float *state, const float *q, const float *k, const float *v, float gate,
-                          float beta, float *out, size_t dim);
+void ck_scalar_delta_steps(float *state, ck_delta_tokens tokens, size_t dim);
 
 #endif

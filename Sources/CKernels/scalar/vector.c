@@ -73,7 +73,7 @@ static const ck_kernels kernels = {
     .softmax = ck_scalar_softmax,
     .rotate_pairs = ck_scalar_rotate_pairs,
     .convolve_silu = ck_scalar_convolve_silu,
-    .delta_step = ck_scalar_delta_step,
+    .delta_steps = ck_scalar_delta_steps,
 };
 
 const ck_kernels *ck_scalar_kernels(void) { return &kernels; }

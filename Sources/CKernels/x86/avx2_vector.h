@@ -10,8 +10,7 @@ void ck_avx2_multiply(ck_matrix w, const float *x, size_t x_stride, size_t token
                       size_t out_stride);
 void ck_avx2_convolve_silu(const float *taps, const float *const *history, size_t width, float *out,
                            size_t channels);
-void ck_avx2_delta_step(float *state, const float *q, const float *k, const float *v, float gate,
-                        float beta, float *out, size_t dim);
+void ck_avx2_delta_steps(float *state, ck_delta_tokens tokens, size_t dim);
 
 /* e^x within 2 ulp for -87.3 <= x <= 88.3; below 0, above the value at 88.3; NaN stays NaN.
  * x = n ln 2 + r with |r| <= ln 2 / 2, e^r by the Taylor polynomial of degree 7, whose remainder

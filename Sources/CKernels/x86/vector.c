@@ -98,7 +98,7 @@ CK_AVX2 static void softmax(float *x, size_t count) {
   .rms_norm = rms_norm, .l2_normalize = l2_normalize, .silu_multiply = silu_multiply,          \
   .sigmoid_multiply = sigmoid_multiply, .softmax = softmax,                                    \
   .rotate_pairs = ck_scalar_rotate_pairs, .convolve_silu = ck_avx2_convolve_silu,              \
-  .delta_step = ck_avx2_delta_step
+  .delta_steps = ck_avx2_delta_steps
 
 static const ck_kernels kernels = {
     VECTOR_KERNELS,
