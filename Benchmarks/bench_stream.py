@@ -3,7 +3,7 @@
 
 usage: bench_stream.py --moepack BIN --moerun BIN --work DIR [--recipe FILE] [--layers N] [--vocab N]
                        [--memory 3GiB,6GiB] [--rounds N] [--peer LLAMA_BENCH] [--results DIR]
-                       [--no-ablation] [--quick]
+                       [--no-ablation] [--only REGEX] [--quick]
 
 Writes a synthetic model of the recipe's shape once to DIR, packs it, and runs every row in a control
 group of exactly the memory named, page cache dropped before each. Rows are run in turn, --rounds
@@ -18,6 +18,7 @@ import csv
 import json
 import os
 import pathlib
+import re
 import shutil
 import statistics
 import subprocess
@@ -260,6 +261,7 @@ def main():
     parser.add_argument("--decode", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-ablation", action="store_true", help="the full engine and the peer alone")
+    parser.add_argument("--only", default="", help="rows whose names match this regular expression")
     parser.add_argument("--quick", action="store_true", help="no ablation, one round")
     options = parser.parse_args()
     if options.quick:
@@ -283,6 +285,8 @@ def main():
         if rate:
             measured.setdefault("fio, best depth", []).append({"disk_bytes_s": rate})
         for name, once in plan(options, pack, index).items():
+            if not re.search(options.only, name):
+                continue
             row = once()
             measured.setdefault(name, []).append(row)
             shown = row.get("error") or ", ".join(

@@ -12,7 +12,7 @@ internal import Synchronization
 ///
 /// A job is published through `gate`. Workers that come in time join it; those that sleep or are not
 /// scheduled are not waited for, so a busy machine costs no more than their share. The caller takes
-/// chunks itself, closes the gate, and waits for the workers inside to leave.
+/// shares itself, closes the gate, and waits for the workers inside to leave.
 final class ComputeCrew: @unchecked Sendable {
   // Sendable: `job` is written while no worker is inside the gate and the owner holds `isBusy`, and
   // read by workers inside. All else is atomic or under `mutex`.
@@ -20,14 +20,18 @@ final class ComputeCrew: @unchecked Sendable {
   struct Job {
     let body: (Range<Int>) -> Void
     let count: Int
-    let chunk: Int
+    /// Elements of a share at least.
+    let smallest: Int
+    /// A thread takes what is left divided by this.
+    let divisor: Int
   }
 
   /// Bit 0: open. Bits 1..<16: workers inside. Above: number of the job.
   private let gate = Atomic<UInt64>(0)
   private let isBusy = Atomic<Bool>(false)
   private let isStopped = Atomic<Bool>(false)
-  private let nextChunk = Atomic<Int>(0)
+  /// First element that no thread has taken.
+  private let next = Atomic<Int>(0)
   private var job: Job?
 
   /// Rounds of waiting before sleep, about 50 ns each.
@@ -74,14 +78,14 @@ final class ComputeCrew: @unchecked Sendable {
   /// Runs `job` on the calling thread and all workers that come. Between ``begin()`` and ``end()``.
   func run(_ job: Job) {
     self.job = job
-    nextChunk.store(0, ordering: .relaxed)
+    next.store(0, ordering: .relaxed)
     let last = gate.load(ordering: .relaxed) & ~(Self.number - 1)
     gate.store(last &+ Self.number | Self.open, ordering: .releasing)
     pthread_mutex_lock(mutex)
     if sleepers > 0 { pthread_cond_broadcast(wake) }
     pthread_mutex_unlock(mutex)
 
-    takeChunks(of: job)
+    takeShares(of: job)
     gate.bitwiseAnd(~Self.open, ordering: .acquiringAndReleasing)
     waitUntilEmpty()
     self.job = nil
@@ -93,7 +97,7 @@ final class ComputeCrew: @unchecked Sendable {
     while let number = waitForJob(after: seen) {
       seen = number
       guard enter(number) else { continue }
-      if let job { takeChunks(of: job) }
+      if let job { takeShares(of: job) }
       leave()
     }
   }
@@ -106,11 +110,21 @@ final class ComputeCrew: @unchecked Sendable {
     pthread_mutex_unlock(mutex)
   }
 
-  private func takeChunks(of job: Job) {
-    while true {
-      let first = nextChunk.add(job.chunk, ordering: .relaxed).oldValue
-      guard first < job.count else { return }
-      job.body(first..<min(first + job.chunk, job.count))
+  /// Takes shares until none is left: long ones first, whose memory is one stream, short ones in the end,
+  /// which even out threads that were interrupted.
+  private func takeShares(of job: Job) {
+    var first = next.load(ordering: .relaxed)
+    while first < job.count {
+      let left = job.count - first
+      let end = first + min(left, max(job.smallest, left / job.divisor))
+      let (done, current) = next.weakCompareExchange(
+        expected: first, desired: end, ordering: .relaxed)
+      if done {
+        job.body(first..<end)
+        first = next.load(ordering: .relaxed)
+      } else {
+        first = current
+      }
     }
   }
 

@@ -51,12 +51,13 @@ public final class ComputePool: Sendable {
   public func forEach(_ count: Int, grain: Int, _ body: (Range<Int>) -> Void) {
     precondition(count >= 0 && grain >= 1, "\(count) elements in chunks of \(grain)")
     guard count > 0 else { return }
-    // Sixteen chunks a thread even out threads that readers interrupt.
-    let chunk = max(grain, (count + threads * 16 - 1) / (threads * 16))
-    guard threads > 1, chunk < count, crew.begin() else { return body(0..<count) }
+    // Shares of a 32nd of a thread's part even out threads that readers interrupt.
+    let smallest = max(grain, (count + threads * 32 - 1) / (threads * 32))
+    guard threads > 1, smallest < count, crew.begin() else { return body(0..<count) }
     defer { crew.end() }
     withoutActuallyEscaping(body) { body in
-      crew.run(ComputeCrew.Job(body: body, count: count, chunk: chunk))
+      crew.run(
+        ComputeCrew.Job(body: body, count: count, smallest: smallest, divisor: threads * 3))
     }
   }
 }

@@ -15,8 +15,7 @@ public enum InstructionSet: String, CaseIterable, Sendable {
   /// x86-64 with AVX2, FMA and F16C (Haswell and later, Zen). Products of quantised weights take
   /// activations quantised to 16 bits, 32 to a scale, as those of all sets that follow do.
   case avx2
-  /// x86-64 with AVX-512 VNNI, VBMI and BITALG (Ice Lake and later, Zen 4 and later). Products of
-  /// quantised weights take activations quantised to 8 bits, 32 to a scale.
+  /// x86-64 with AVX-512 VNNI, VBMI and BITALG (Ice Lake and later, Zen 4 and later).
   case avx512
   /// AArch64, with byte products (dotprod) and products of byte matrices (i8mm) where the CPU has
   /// them, to the same bits.

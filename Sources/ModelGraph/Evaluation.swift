@@ -1,5 +1,12 @@
 internal import Kernels
 internal import Tensors
+#if canImport(Glibc)
+  internal import Glibc
+#elseif canImport(Musl)
+  internal import Musl
+#else
+  internal import Darwin
+#endif
 
 /// One chunk of tokens on its way through the layers: what every block needs to know.
 struct Evaluation {
@@ -9,13 +16,29 @@ struct Evaluation {
   let scratch: Scratch
   let observer: Session.Observer?
   /// Tokens of the chunk, at most the batch of `scratch`.
-  let tokens: Int
+  private(set) var tokens: Int
+  /// The last so many tokens are those whose output anybody wants. What follows the last layer's mixer
+  /// is computed for them alone: nothing else depends on it.
+  let outputTokens: Int
   /// Of quantised activations.
   let precision: Activations.Precision
   /// Position of the first token in the sequence.
-  let position: Int
+  private(set) var position: Int
   /// What reads experts ahead; nil for nothing.
   var forecast: ExpertForecast?
+
+  /// The same evaluation of the last ``outputTokens`` tokens alone; their rows of the stream move to its
+  /// front.
+  func narrowed() -> Evaluation {
+    var run = self
+    let first = tokens - outputTokens
+    run.tokens = outputTokens
+    run.position += first
+    memmove(
+      scratch.residual, scratch.residual + first * config.hiddenSize,
+      outputTokens * config.hiddenSize * 4)
+    return run
+  }
 
   /// The input of a block, `[tokens, columns]` tightly packed, quantised once for all the products it
   /// enters. The quantised rows last until the next call.

@@ -59,9 +59,10 @@ extension ExpertBlock {
 
   /// Has the store begin with the experts of `layer` if the chunk will use nearly all of them. With four
   /// tokens an expert on average, even choices leave out one expert in fifty.
-  static func readAhead(layer: Int, tokens: Int, config: ModelConfig, store: ExpertStore) {
-    let experts = config.experts
-    guard layer < config.layerCount, tokens > ExpertStore.largestSlicePass,
+  static func readAhead(layer: Int, _ run: Evaluation, store: ExpertStore) {
+    let experts = run.config.experts
+    let tokens = layer == run.config.layerCount - 1 ? run.outputTokens : run.tokens
+    guard layer < run.config.layerCount, tokens > ExpertStore.largestSlicePass,
       tokens * experts.usedCount >= 4 * experts.count
     else { return }
     store.readAheadChunk(layer: layer)

@@ -42,7 +42,7 @@ struct ExpertBlock {
       try computeSlices(run, input, routing: routing, feed: feed)
     } else {
       try computeChunk(run, input, routing: routing, store: store)
-      Self.readAhead(layer: layer + 1, tokens: run.tokens, config: run.config, store: store)
+      Self.readAhead(layer: layer + 1, run, store: store)
     }
     run.observe("ffn_moe_out", layer: layer, scratch.routed, [run.tokens, hidden])
     run.observe("ffn_shexp_gated", layer: layer, scratch.shared, [run.tokens, hidden])

@@ -8,7 +8,8 @@ internal import Kernels
 public final class Session {
   /// Told what every block computes, for inspection. `name` is that of the reference's graph, with
   /// the layer (`attn_norm-3`) and a `+` for a second tensor of that name; `values` are float32,
-  /// row-major, first axis tokens, and valid during the call alone.
+  /// row-major, first axis tokens, and valid during the call alone. Behind the last layer's mixer the
+  /// tokens are the last ones, those whose logits are wanted; nothing is shown where there are none.
   public typealias Observer = (
     _ name: String, _ layer: Int?, _ values: UnsafeBufferPointer<Float>, _ shape: [Int]
   ) -> Void
@@ -111,7 +112,8 @@ public final class Session {
 
   /// Appends `tokens` to the sequence and gives the logits of the next token.
   ///
-  /// Tokens go through the layers in chunks of the model's batch.
+  /// Tokens go through the layers in chunks of the model's batch. What follows the last layer's mixer is
+  /// computed for the tokens whose logits are wanted alone: nothing else depends on it.
   /// - Parameters:
   ///   - tokens: Ids of the vocabulary; none does nothing.
   ///   - logits: Positions whose logits are computed.
@@ -129,16 +131,22 @@ public final class Session {
     var done = 0
     while done < tokens.count {
       let count = min(model.batch, tokens.count - done)
-      let run = Evaluation(
+      let isLast = done + count == tokens.count
+      let wanted =
+        switch logits {
+        case .all: count
+        case .last: isLast ? 1 : 0
+        case .none: 0
+        }
+      var run = Evaluation(
         config: model.config, kernels: model.kernels, pool: model.pool, scratch: scratch,
-        observer: observer, tokens: count, precision: model.precision, position: position,
-        forecast: forecast)
+        observer: observer, tokens: count, outputTokens: wanted,
+        precision: model.precision, position: position, forecast: forecast)
       isIncomplete = true
       forecast?.beginChunk(tokens: count)
-      ExpertBlock.readAhead(
-        layer: 0, tokens: count, config: model.config, store: model.store)
+      ExpertBlock.readAhead(layer: 0, run, store: model.store)
       do {
-        try evaluate(tokens[done..<done + count], run)
+        run = try evaluate(tokens[done..<done + count], run)
       } catch {
         model.store.endReadAhead()
         throw error
@@ -146,13 +154,11 @@ public final class Session {
       forecast?.endChunk()
       isIncomplete = false
       position += count
-      let isLast = done + count == tokens.count
-      switch logits {
-      case .all: try project(0..<count, offset: done, run, receive: receive)
-      case .last where isLast: try project(count - 1..<count, offset: done, run, receive: receive)
-      case .last, .none: break
-      }
       done += count
+      if wanted > 0 {
+        try project(
+          run.tokens - wanted..<run.tokens, offset: done - run.tokens, run, receive: receive)
+      }
     }
   }
 
@@ -185,10 +191,12 @@ public final class Session {
     }
   }
 
-  /// Takes one chunk through all layers; the result is `scratch.residual`.
-  private func evaluate(_ tokens: ArraySlice<Int32>, _ run: Evaluation) throws {
+  /// Takes one chunk through all layers. The result is `scratch.residual`, with a row for each token of
+  /// the evaluation that is returned.
+  private func evaluate(_ tokens: ArraySlice<Int32>, _ run: Evaluation) throws -> Evaluation {
+    var run = run
     let hidden = model.config.hiddenSize
-    let shape = [run.tokens, hidden]
+    var shape = [run.tokens, hidden]
     for (row, token) in tokens.enumerated() {
       model.kernels.dequantize(
         model.weights.embedding, row: Int(token), into: scratch.residual + row * hidden)
@@ -205,12 +213,18 @@ public final class Session {
       mixers[layer].mix(run, cache: cache, state: state)
       run.add(scratch.mixed, to: scratch.residual)
       run.observe("attn_residual", layer: layer, scratch.residual, shape)
+      if layer == model.config.layerCount - 1, run.outputTokens < run.tokens {
+        run = run.narrowed()
+        shape[0] = run.tokens
+        if run.tokens == 0 { break }
+      }
       run.normalize(scratch.residual, weight: weights.expertNorm, into: scratch.normed)
       run.observe("attn_post_norm", layer: layer, scratch.normed, shape)
       try experts[layer].forward(run, routing: routing, feed: feed, store: model.store)
       run.add(scratch.routed, to: scratch.residual)
       run.observe("l_out", layer: layer, scratch.residual, shape)
     }
+    return run
   }
 
   /// Computes and hands out the logits of `rows` of the chunk.

@@ -80,8 +80,9 @@ final class RoutingRecorder {
   private let expertBytes: [Int]
   /// Weights of the chunk at hand, `[tokens, top-k]`, shown before the experts.
   private var weights: [Float] = []
-  /// Tokens that have passed all layers.
+  /// Tokens of the chunks before the one at hand, and its own.
   private var evaluated = 0
+  private var chunkTokens = 0
 
   init(model: Model, pack: PackDirectory, promptCount: Int) throws {
     self.model = model
@@ -113,10 +114,15 @@ final class RoutingRecorder {
     if name.hasPrefix("ffn_moe_weights_norm-") { weights = Array(values) }
     guard name.hasPrefix("ffn_moe_topk-") else { return }
     let (tokens, used) = (shape[0], shape[1])
+    if layer == 0 {
+      evaluated += chunkTokens
+      chunkTokens = tokens
+    }
     // A missing expert is read once for all tokens of the chunk.
     var read = Set<Int>()
     for token in 0..<tokens {
-      let step = evaluated + token
+      // The last layer has experts for a chunk's last tokens alone.
+      let step = evaluated + chunkTokens - tokens + token
       let choices = (token * used..<(token + 1) * used).map { index in
         let expert = Int(values[index])
         let isResident = model.store.isResident(layer: layer, expert: expert)
@@ -129,6 +135,5 @@ final class RoutingRecorder {
         turn: 0, phase: step < promptCount ? .prefill : .decode, step: step, layer: layer,
         choices: choices)
     }
-    if layer == model.config.layerCount - 1 { evaluated += tokens }
   }
 }

@@ -63,6 +63,38 @@ struct ChunkTests {
     }
   }
 
+  @Test("the last layer asks for the experts of those tokens alone whose logits are wanted")
+  func wantedTokens() throws {
+    let packed = try SmallModel().pack()
+    defer { withExtendedLifetime(packed) {} }
+    func session(batch: Int) throws -> Session {
+      var options = ModelOptions(threads: 2)
+      options.batch = batch
+      options.maximumSlots = 24
+      return try Session(model: try Model.load(pack: packed.pack, options: options))
+    }
+    let all = try session(batch: 1)
+    let expected = try all.allLogits(Self.tokens)
+    let next = try all.evaluate([7])
+    for batch in [1, 4, 8, 15, 29, 64] {
+      let session = try session(batch: batch)
+      var indices: [Int] = []
+      var last: [Float] = []
+      try session.evaluate(Self.tokens, logits: .last) { index, logits in
+        indices.append(index)
+        last = Array(logits)
+      }
+      #expect(indices == [29])
+      #expect(last == expected.suffix(last.count) && !last.isEmpty, "batch \(batch)")
+      #expect(try session.evaluate([7]) == next, "batch \(batch)")
+    }
+    let none = try session(batch: 15)
+    try none.evaluate(Self.tokens, logits: .none) { _, _ in Issue.record("no logits were wanted") }
+    // Three layers of six experts, two chunks.
+    #expect(none.model.store.statistics.expertsRequested <= 36)
+    #expect(try none.evaluate([7]) == next)
+  }
+
   @Test("two sessions on one model and its threads give what one gives alone")
   func sessions() throws {
     let packed = try SmallModel().pack()

@@ -151,6 +151,36 @@ CK_AVX2 static void multiply_rows(ck_matrix w, ck_avx2_rows8 *multiply, ck_token
   }
 }
 
+/* Tokens `first` ..< `first + count` of the call. */
+CK_AVX2_INLINE void find_tokens(ck_token256 *found, const void *x, const int32_t *list, size_t first,
+                                size_t count, size_t columns, size_t group) {
+  const size_t bytes = ck_activations_bytes(columns);
+  for (size_t t = 0; t < count; t++) {
+    const size_t index = list ? (size_t)list[first + t] : first + t;
+    found[t] = token_at((const uint8_t *)x + index * bytes, columns, group);
+  }
+}
+
+CK_AVX2_INLINE void clear_sums(ck_scratch256 *s, size_t tokens) {
+  for (size_t t = 0; t < tokens; t++) {
+    _mm256_store_ps(s->sums[t], _mm256_setzero_ps());
+    _mm256_store_ps(s->sums[t] + 8, _mm256_setzero_ps());
+  }
+}
+
+/* The sums of `height` rows, a row of results a token. */
+CK_AVX2_INLINE void put_sums(const ck_scratch256 *s, size_t tokens, size_t height, float *out,
+                             size_t out_stride) {
+  for (size_t t = 0; t < tokens; t++, out += out_stride) {
+    if (height == CK_TILE_ROWS) {
+      _mm256_storeu_ps(out, _mm256_load_ps(s->sums[t]));
+      _mm256_storeu_ps(out + 8, _mm256_load_ps(s->sums[t] + 8));
+    } else {
+      memcpy(out, s->sums[t], height * sizeof(float));
+    }
+  }
+}
+
 CK_AVX2 void ck_avx2_multiply_quantized(ck_matrix w, const void *x, const int32_t *list,
                                         size_t tokens, bool is_wide __attribute__((unused)),
                                         float *out, size_t out_stride) {
@@ -158,25 +188,24 @@ CK_AVX2 void ck_avx2_multiply_quantized(ck_matrix w, const void *x, const int32_
   const ck_level_type *type = &portable[w.type];
   ck_avx2_tile *load = own_tiles[w.type];
   multiply_function *multiply = functions[type->group == 32][type->has_minima];
-  const size_t token_bytes = ck_activations_bytes(w.columns);
   if (tokens == 1 && own_rows[w.type]) {
-    const uint8_t *row = (const uint8_t *)x + (list ? (size_t)list[0] : 0) * token_bytes;
-    multiply_rows(w, own_rows[w.type], token_at(row, w.columns, type->group), out);
+    ck_token256 token;
+    find_tokens(&token, x, list, 0, 1, w.columns, type->group);
+    multiply_rows(w, own_rows[w.type], token, out);
     return;
   }
   ck_scratch256 s;
+  ck_token256 here[CK_TOKEN_GROUP];
+  const bool is_one_group = tokens <= CK_TOKEN_GROUP;
+  if (is_one_group) find_tokens(here, x, list, 0, tokens, w.columns, type->group);
   for (size_t row = 0; row < w.rows; row += CK_TILE_ROWS) {
     const size_t height = w.rows - row < CK_TILE_ROWS ? w.rows - row : CK_TILE_ROWS;
     const uint8_t *rows[CK_TILE_ROWS];
     find_rows(rows, w, row, CK_TILE_ROWS);
     for (size_t done = 0; done < tokens; done += CK_TOKEN_GROUP) {
       const size_t group = tokens - done < CK_TOKEN_GROUP ? tokens - done : CK_TOKEN_GROUP;
-      ck_token256 here[CK_TOKEN_GROUP];
-      for (size_t t = 0; t < group; t++) {
-        const size_t index = list ? (size_t)list[done + t] : done + t;
-        here[t] = token_at((const uint8_t *)x + index * token_bytes, w.columns, type->group);
-      }
-      memset(s.sums, 0, group * sizeof s.sums[0]);
+      if (!is_one_group) find_tokens(here, x, list, done, group, w.columns, type->group);
+      clear_sums(&s, group);
       for (size_t column = 0; column < w.columns; column += CK_TILE_COLUMNS) {
         const size_t left = w.columns - column;
         const size_t count = left < CK_TILE_COLUMNS ? left : CK_TILE_COLUMNS;
@@ -185,9 +214,7 @@ CK_AVX2 void ck_avx2_multiply_quantized(ck_matrix w, const void *x, const int32_
         else load_portable(type, rows, offset, count, &s);
         multiply(&s, here, group, column, count);
       }
-      for (size_t t = 0; t < group; t++) {
-        memcpy(out + (done + t) * out_stride + row, s.sums[t], height * sizeof(float));
-      }
+      put_sums(&s, group, height, out + done * out_stride + row, out_stride);
     }
   }
 }
