@@ -10,7 +10,7 @@ DEMO = .build/demo
 # Our own Swift sources; the rule set is .swift-format.
 SWIFT_SOURCES = Package.swift Sources Tests
 
-.PHONY: all setup build demo test neon lint format fuzz bench-stream wall clean
+.PHONY: all setup build demo test neon lint format fuzz bench-stream bench-kernels wall clean
 
 all: build
 
@@ -78,6 +78,16 @@ BENCH_DIR = .build/bench
 bench-stream: build
 	python3 Benchmarks/bench_stream.py --moepack $(MOEPACK) --moerun $(MOERUN) --work $(BENCH_DIR) \
 	  $(if $(PEER),--peer $(PEER))
+
+# Matrix products by type and instruction set, and a model of 12 GB in memory, on a quiet machine.
+# PEERS="--peer llama=path/to/llama-bench,--repack,0" adds other engines.
+KERNEL_BENCH = $(BENCH_DIR)/kernel_bench
+bench-kernels: build
+	mkdir -p $(BENCH_DIR)
+	$(CLANG) -std=gnu17 -D_GNU_SOURCE -O3 -fno-math-errno -ffp-contract=off -ISources/CKernels/include \
+	  Benchmarks/kernels/kernel_bench.c Sources/CKernels/*/*.c -lm -lpthread -o $(KERNEL_BENCH)
+	python3 Benchmarks/bench_kernels.py --kernels $(KERNEL_BENCH) --moepack $(MOEPACK) --moerun $(MOERUN) \
+	  --work $(BENCH_DIR) $(PEERS)
 
 # The peak of every command against --memory, in memory groups of exactly that size, as root.
 wall: build

@@ -2,10 +2,11 @@
  *
  * usage: kernel_bench THREADS [TYPE,TYPE,...]
  *
- * Every figure is the best of several runs, all threads at once, each on rows of its own: `matvec` in
+ * Every figure is the best of several runs (of one, with the scalar kernels), all threads at once, each on
+ * rows of its own: `matvec` in
  * GB/s of weights read from memory, one token; `gmac_N` in 10^9 multiply-adds a second with N tokens
  * from memory, which is where experts come from. `read` is what the same threads read from the same
- * memory and do nothing else, in the same minute. Weights are random bytes with finite scales. */
+ * memory and do nothing else, in the same minute. Weights are random, six bits of every byte. */
 #include "ckernels.h"
 
 #include <math.h>
@@ -139,7 +140,7 @@ int main(int argc, char **argv) {
     }
     const size_t stride = COLUMNS / ck_block_elements(types[i].id) * ck_block_bytes(types[i].id);
     const size_t all = ((size_t)MEGABYTES << 20) / stride / (size_t)threads / 16 * 16;
-    /* 0x2c: what is read as a scale, in whatever width and place, is small and finite. */
+    /* Without the upper bits what is read as a scale, in whatever width and place, is finite. */
     for (size_t k = 0; k < (size_t)MEGABYTES << 20; k += 8) {
       const uint64_t word = random_word() & 0x3f3f3f3f3f3f3f3f;
       memcpy(bytes + k, &word, sizeof word);

@@ -1,6 +1,6 @@
 internal import CKernels
 
-/// Steps of the gated delta net, one token at a time.
+/// The gated delta net: its convolution, a token at a time, and its delta rule.
 extension KernelSet {
   /// One step of a causal depth-wise convolution over time, with SiLU:
   /// `out[c] = silu(sum over j of taps[c * width + j] * history[j][c])`.

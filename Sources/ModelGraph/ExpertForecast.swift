@@ -34,6 +34,8 @@ final class ExpertForecast {
     }
     guard prefetcher.isArmed else { return }
     let next = (layer + 1) % layers.count
+    // Nobody asks for the last layer's experts of a token whose logits are not wanted.
+    guard next < layers.count - 1 || run.outputTokens > 0 else { return }
     guard prefetcher.needsScores else { return prefetcher.prefetch(layer: next) }
     // Nothing is known of the next token's state yet.
     guard next > 0 else { return }

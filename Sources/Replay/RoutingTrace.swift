@@ -1,4 +1,4 @@
-/// Which experts every token of a run used, layer by layer.
+/// Which experts the tokens of a run asked for, layer by layer.
 ///
 /// A turn is a prompt and what was generated after it. The routes stand in the order they were
 /// recorded, that of the file.

@@ -49,6 +49,11 @@ struct Bench: ParsableCommand {
     }
   }
 
+  @Flag(
+    name: .customLong("warm-up"),
+    help: "Evaluate the prompt once before anything is timed, so that experts are in memory.")
+  var isWarmedUp = false
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -75,13 +80,20 @@ struct Bench: ParsableCommand {
       loaded.model.store.populate()
       let session = try Session(model: loaded.model)
       session.populate()
+      let prompt = Self.prompt(
+        count: prefill, vocabulary: loaded.model.config.vocabularySize)
+      if isWarmedUp {
+        // The logits of all tokens: then the last layer's experts are used, too.
+        try session.evaluate(prompt, logits: .all) { _, _ in }
+        session.reset()
+      }
       let hot = warmth.begin(loaded, isDefault: false)
       defer { hot.keep() }
       let result = try observation.watch(
         loaded, budget: model.budget, promptTokens: prefill, maximumTokens: decode
       ) { onStep in
         try Generator(session: session, tokenizer: tokenizer).run(
-          prompt: Self.prompt(count: prefill, vocabulary: loaded.model.config.vocabularySize),
+          prompt: prompt,
           settings: .init(
             maximumTokens: decode == 0 ? 0 : decode + 1, sampler: .greedy, ignoresEnd: true),
           onStep: onStep, onText: { _ in })

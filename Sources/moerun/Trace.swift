@@ -13,9 +13,10 @@ struct Trace: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Record which experts a text uses.",
     discussion: """
-      Evaluates a prompt, or a file, continues it by -n tokens, and writes the experts of every \
-      token and layer as CSV, for moerun simulate. The prompt's rows stand in the order they were \
-      computed: --batch tokens at a time, layer by layer.
+      Evaluates a prompt, or a file, continues it by -n tokens, and writes the experts that each \
+      token asks for in each layer as CSV, for moerun simulate. The prompt's rows stand in the \
+      order they were computed: --batch tokens at a time, layer by layer. In the last layer the \
+      prompt's last token alone asks for experts.
       """)
 
   @OptionGroup var model: RunOptions
@@ -111,13 +112,13 @@ final class RoutingRecorder {
     _ name: String, layer: Int?, _ values: UnsafeBufferPointer<Float>, _ shape: [Int]
   ) {
     guard let layer else { return }
+    if name == "attn_norm-0" {
+      evaluated += chunkTokens
+      chunkTokens = shape[0]
+    }
     if name.hasPrefix("ffn_moe_weights_norm-") { weights = Array(values) }
     guard name.hasPrefix("ffn_moe_topk-") else { return }
     let (tokens, used) = (shape[0], shape[1])
-    if layer == 0 {
-      evaluated += chunkTokens
-      chunkTokens = tokens
-    }
     // A missing expert is read once for all tokens of the chunk.
     var read = Set<Int>()
     for token in 0..<tokens {

@@ -81,12 +81,6 @@ CK_AVX2_ROW(IQ4_NL)
 CK_AVX2_ROW(IQ4_XS)
 CK_AVX2_ROW(MXFP4)
 
-/* Types with functions of their own for quantised activations (levels256.h); the others use the portable
- * decoders. */
-#define CK_EACH_AVX2_LEVEL_TYPE(X)                                                               \
-  X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ3_XXS)     \
-  X(IQ3_S) X(IQ4_NL) X(IQ4_XS) X(MXFP4) X(NVFP4)
-
 void ck_avx2_quantize(const float *x, size_t x_stride, size_t columns, size_t rows, bool is_wide,
                       void *out);
 void ck_avx2_multiply_quantized(ck_matrix w, const void *x, const int32_t *rows, size_t tokens,

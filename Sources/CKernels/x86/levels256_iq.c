@@ -1,6 +1,6 @@
 /* AVX2 kernels of the types with code books, and of IQ4_XS. The layouts are those of decode_iq.c and
  * decode_table.c. */
-#include "levels256.h"
+#include "levels256_book.h"
 
 #include "../internal/codebooks.h"
 
@@ -27,31 +27,11 @@ CK_AVX2_INLINE __m256i eight_rows(const uint32_t *book, const size_t at[8]) {
   return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
 }
 
-/* The signs of 32-bit groups whose lowest 28 bits are four 7-bit indices: one bit a weight. The eighth
- * sign of an index makes their number even: it is the parity of the others. */
-CK_AVX2_INLINE __m256i even_signs(__m256i packed) {
-  const __m256i index = _mm256_or_si256(
-      _mm256_or_si256(
-          _mm256_and_si256(packed, _mm256_set1_epi32(0x7f)),
-          _mm256_and_si256(_mm256_slli_epi32(packed, 1), _mm256_set1_epi32(0x7f00))),
-      _mm256_or_si256(
-          _mm256_and_si256(_mm256_slli_epi32(packed, 2), _mm256_set1_epi32(0x7f0000)),
-          _mm256_and_si256(_mm256_slli_epi32(packed, 3), _mm256_set1_epi32(0x7f000000))));
-  /* 0x80 for nibbles with an odd number of bits. */
-  const __m128i odd = _mm_setr_epi8(0, -128, -128, 0, -128, 0, 0, -128, -128, 0, 0, -128, 0, -128,
-                                    -128, 0);
-  const __m256i odds = _mm256_broadcastsi128_si256(odd), nibble = _mm256_set1_epi8(15);
-  const __m256i low = _mm256_shuffle_epi8(odds, _mm256_and_si256(index, nibble));
-  const __m256i high =
-      _mm256_shuffle_epi8(odds, _mm256_and_si256(_mm256_srli_epi16(index, 4), nibble));
-  return _mm256_or_si256(index, _mm256_xor_si256(low, high));
-}
-
 CK_AVX2_INLINE void IQ3_XXS_scales(const ck_block_IQ3_XXS *b, float *scales, float *minima,
                                    ck_block_note *note) {
   (void)minima;
   const __m256i packed = ck_load32(b->scales_and_signs);
-  _mm256_store_si256((__m256i *)(void *)note->signs, even_signs(packed));
+  _mm256_store_si256((__m256i *)(void *)note->signs, ck_even_signs4(packed));
   const __m256 small = _mm256_cvtepi32_ps(_mm256_srli_epi32(packed, 28));
   const __m256 half = _mm256_set1_ps(0.5f);
   _mm256_storeu_ps(

@@ -5,20 +5,25 @@
 
 #if defined(__x86_64__)
 
-#define TYPE(NAME, GROUP, MINIMA) [CK_##NAME] = {ck_levels_##NAME, GROUP, MINIMA},
-static const ck_level_type portable[CK_TYPES] = {CK_EACH_LEVEL_TYPE(TYPE)};
-#define TILE(NAME) [CK_##NAME] = ck_avx2_tile_##NAME,
-static ck_avx2_tile *const own_tiles[CK_TYPES] = {CK_EACH_AVX2_LEVEL_TYPE(TILE)};
-#define ROWS(NAME) [CK_##NAME] = ck_avx2_rows_##NAME,
-static ck_avx2_rows8 *const own_rows[CK_TYPES] = {CK_EACH_AVX2_LEVEL_TYPE(ROWS)};
+/* How to multiply by a type. */
+typedef struct {
+  ck_avx2_tile *load;  /* several tokens: the weights of a tile */
+  ck_avx2_rows8 *rows; /* one token */
+  uint8_t group;       /* weights that share a scale: 16 or 32 */
+  bool has_minima;
+} type_kernels;
+
+#define TYPE(NAME, GROUP, MINIMA) \
+  [CK_##NAME] = {ck_avx2_tile_##NAME, ck_avx2_rows_##NAME, GROUP, MINIMA},
+static const type_kernels types[CK_TYPES] = {CK_EACH_LEVEL_TYPE(TYPE)};
 
 CK_AVX2_INLINE __m256i pair(const int16_t *values) {
   return _mm256_set1_epi32((int)ck_load_u32(values));
 }
 
-#ifndef MOST_TOKENS
-#define MOST_TOKENS 4
-#endif
+/* Tokens that meet a tile together: two sums each, two vectors of weights and a pair of activations are
+ * in the 16 registers, and three or six are no faster (Zen 4). */
+enum { MOST_TOKENS = 4 };
 
 /* Keeps the compiler from adding up in another order: it would run out of registers and spill. */
 #define CK_KEEP_SUM(v) __asm__("" : "+x"(v))
@@ -76,7 +81,6 @@ CK_AVX2_INLINE void multiply_tile(ck_scratch256 *s, const ck_token256 *x, size_t
 #define MULTIPLY(NAME, GROUP, MINIMA)                                                           \
   CK_AVX2 static void NAME(ck_scratch256 *s, const ck_token256 *x, size_t tokens, size_t column,      \
                            size_t count) {                                                      \
-    /* Two sums a token, two vectors of weights and a pair of activations fill the registers. */ \
     const size_t most = MOST_TOKENS;                                                            \
     for (size_t t = 0; t < tokens;) {                                                           \
       const size_t left = tokens - t, groups = (left + most - 1) / most;                        \
@@ -86,8 +90,6 @@ CK_AVX2_INLINE void multiply_tile(ck_scratch256 *s, const ck_token256 *x, size_t
         TOKENS(2, GROUP, MINIMA)                                                                \
         TOKENS(3, GROUP, MINIMA)                                                                \
         TOKENS(4, GROUP, MINIMA)                                                                \
-        TOKENS(5, GROUP, MINIMA)                                                                \
-        TOKENS(6, GROUP, MINIMA)                                                                \
       }                                                                                         \
       t += next;                                                                                \
     }                                                                                           \
@@ -114,23 +116,6 @@ static ck_token256 token_at(const void *row, size_t columns, size_t group) {
                        .whole = group == 32 ? a.whole32 : a.whole16};
 }
 
-/* The tile of a type without functions of its own. */
-CK_AVX2 static void load_portable(const ck_level_type *type, const uint8_t *const rows[CK_TILE_ROWS],
-                                  size_t offset, size_t count, ck_scratch256 *s) {
-  _Alignas(32) int8_t levels[CK_TILE_ROWS][CK_TILE_COLUMNS];
-  for (size_t r = 0; r < CK_TILE_ROWS; r++) {
-    type->decode(rows[r] + offset, count, levels[r], s->row_scales[r], s->row_minima[r]);
-  }
-  ck_turn_scales(s, count / type->group, type->has_minima);
-  for (size_t c = 0; c < count; c += 32) {
-    for (size_t r = 0; r < CK_TILE_ROWS; r += 8) {
-      __m256i v[8];
-      ck_transpose8(v, &levels[r][c], sizeof levels[0]);
-      ck_put_turned(s, c, r, v);
-    }
-  }
-}
-
 /* Rows from `first` on; the last one stands in for those behind it. */
 CK_AVX2_INLINE void find_rows(const uint8_t **rows, ck_matrix w, size_t first, size_t count) {
   for (size_t r = 0; r < count; r++) {
@@ -139,7 +124,7 @@ CK_AVX2_INLINE void find_rows(const uint8_t **rows, ck_matrix w, size_t first, s
   }
 }
 
-/* One token, in rows of a type with functions of its own. */
+/* One token. */
 CK_AVX2 static void multiply_rows(ck_matrix w, ck_avx2_rows8 *multiply, ck_token256 x, float *out) {
   for (size_t row = 0; row < w.rows; row += CK_HALF_ROWS) {
     const uint8_t *rows[CK_HALF_ROWS];
@@ -185,13 +170,12 @@ CK_AVX2 void ck_avx2_multiply_quantized(ck_matrix w, const void *x, const int32_
                                         size_t tokens, bool is_wide __attribute__((unused)),
                                         float *out, size_t out_stride) {
   const ck_type *blocks = ck_find_type(w.type);
-  const ck_level_type *type = &portable[w.type];
-  ck_avx2_tile *load = own_tiles[w.type];
+  const type_kernels *type = &types[w.type];
   multiply_function *multiply = functions[type->group == 32][type->has_minima];
-  if (tokens == 1 && own_rows[w.type]) {
+  if (tokens == 1) {
     ck_token256 token;
     find_tokens(&token, x, list, 0, 1, w.columns, type->group);
-    multiply_rows(w, own_rows[w.type], token, out);
+    multiply_rows(w, type->rows, token, out);
     return;
   }
   ck_scratch256 s;
@@ -210,8 +194,7 @@ CK_AVX2 void ck_avx2_multiply_quantized(ck_matrix w, const void *x, const int32_
         const size_t left = w.columns - column;
         const size_t count = left < CK_TILE_COLUMNS ? left : CK_TILE_COLUMNS;
         const size_t offset = ck_bytes_of(blocks, column);
-        if (load) load(rows, offset, count, &s);
-        else load_portable(type, rows, offset, count, &s);
+        type->load(rows, offset, count, &s);
         multiply(&s, here, group, column, count);
       }
       put_sums(&s, group, height, out + done * out_stride + row, out_stride);

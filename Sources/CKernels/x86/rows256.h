@@ -170,8 +170,8 @@ CK_AVX2_INLINE __m256 ck_add_panel(const ck_panel *p, __m256 sums, ck_token256 x
 typedef void ck_avx2_rows8(const uint8_t *const rows[CK_HALF_ROWS], size_t columns, ck_token256 x,
                            float out[CK_HALF_ROWS]);
 
-#define CK_DECLARE_AVX2_ROWS(NAME) ck_avx2_rows8 ck_avx2_rows_##NAME;
-CK_EACH_AVX2_LEVEL_TYPE(CK_DECLARE_AVX2_ROWS)
+#define CK_DECLARE_AVX2_ROWS(NAME, GROUP, MINIMA) ck_avx2_rows8 ck_avx2_rows_##NAME;
+CK_EACH_LEVEL_TYPE(CK_DECLARE_AVX2_ROWS)
 #undef CK_DECLARE_AVX2_ROWS
 
 #endif

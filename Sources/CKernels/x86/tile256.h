@@ -7,9 +7,9 @@
 
 #if defined(__x86_64__)
 
-/* Sixteen rows, eight to a vector, meet all tokens of a group in tiles of 256 columns. A tile is
- * decoded row by row (4 KiB) and turned round so that lane r of a vector holds two levels of row r, 16
- * bits each. One product of pairs then serves eight rows, the two activations are the same for all of
+/* Sixteen rows, eight to a vector, meet all tokens of a group in tiles of 256 columns (8 KiB). Eight
+ * rows are decoded and turned round 32 columns at a time, so that lane r of a vector holds two levels of
+ * row r, 16 bits each. One product of pairs then serves eight rows, the two activations are the same for all of
  * them, and a group's scale meets its sum once for eight rows. A lane's sums are those of its row:
  * first whole numbers within a group, then float32 sums group by group in the order of the columns,
  * whatever number of rows and tokens is under way.
@@ -71,8 +71,8 @@ CK_AVX2_INLINE void ck_fetch_tile(const uint8_t *const rows[CK_TILE_ROWS], size_
 typedef void ck_avx2_tile(const uint8_t *const rows[CK_TILE_ROWS], size_t offset, size_t count,
                           ck_scratch256 *s);
 
-#define CK_DECLARE_AVX2_TILE(NAME) ck_avx2_tile ck_avx2_tile_##NAME;
-CK_EACH_AVX2_LEVEL_TYPE(CK_DECLARE_AVX2_TILE)
+#define CK_DECLARE_AVX2_TILE(NAME, GROUP, MINIMA) ck_avx2_tile ck_avx2_tile_##NAME;
+CK_EACH_LEVEL_TYPE(CK_DECLARE_AVX2_TILE)
 #undef CK_DECLARE_AVX2_TILE
 
 #endif

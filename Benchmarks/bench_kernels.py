@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Matrix products by type and instruction set, and a whole model in memory beside other engines.
+
+usage: bench_kernels.py --kernels BIN [--threads N] [--types A,B] [--moepack BIN --moerun BIN --work DIR]
+                        [--recipe FILE]... [--layers N] [--vocab N] [--prefill 512,2048] [--rounds N]
+                        [--peer NAME=LLAMA_BENCH[,OPTION...]]... [--results DIR]
+
+First every product from memory (kernel_bench.c says what the columns are). Then, with --moerun, each
+recipe's shape with random weights, wholly in memory and warm: a prompt of each length and 64 tokens of
+generation, engines in turn, --rounds times, medians. A peer is any llama-bench; what follows its path
+is given to it, so one binary can run twice: --peer llama=BIN,--repack,0. Nothing of it belongs to this
+project. Prints the tables, and writes kernels.md, kernels.csv and models.csv.
+"""
+import argparse
+import contextlib
+import csv
+import io
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+
+
+def products(options):
+    """Rows of kernel_bench."""
+    command = [options.kernels, str(options.threads)] + ([options.types] if options.types else [])
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return list(csv.DictReader(io.StringIO(out)))
+
+
+def product_table(rows, threads):
+    lines = [
+        "# Matrix products from memory", "",
+        f"`make bench-kernels`, {threads} threads; GB/s of weights with one token, the share of what the same "
+        "threads read from that memory, and 10^9 multiply-adds a second with more tokens.", "",
+        "| type | instructions | GB/s | of read | 4 tokens | 10 | 64 | 512 |", "|---|---|---|---|---|---|---|---|"]
+    for row in rows:
+        share = float(row["matvec_gb_s"]) / float(row["read_gb_s"])
+        lines.append(
+            f"| {row['type']} | {row['isa']} | {float(row['matvec_gb_s']):.1f} | {share:.2f} | "
+            + " | ".join(f"{float(row[f'gmac_{n}']):.1f}" for n in (4, 10, 64, 512)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def ours(options, pack, prefill, decode):
+    out = subprocess.run(
+        [options.moerun, "bench", pack, "--prefill", str(prefill), "--decode", str(decode), "--threads",
+         str(options.threads), "--warm-up", "--json"], capture_output=True, text=True)
+    if out.returncode != 0:
+        sys.exit((out.stderr.strip().splitlines() or ["moerun bench gave no message"])[-1])
+    report = json.loads(out.stdout)
+    return {"prefill": report["prefill"]["tokens_per_second"],
+            "decode": report["decode"]["tokens_per_second"], "isa": report["isa"]}
+
+
+def peer(options, command, gguf, prefill, decode):
+    binary, *extra = command.split(",")
+    out = subprocess.run(
+        [binary, "-m", gguf, "-t", str(options.threads), "-p", str(prefill), "-n", str(decode), "-r", "1",
+         "-o", "json", *extra], capture_output=True, text=True)
+    with contextlib.suppress(ValueError, KeyError):
+        speeds = {"decode" if test["n_gen"] else "prefill": test["avg_ts"] for test in json.loads(out.stdout)}
+        if speeds:
+            return speeds
+    print(f"bench_kernels: {binary} says: {(out.stderr.strip().splitlines() or ['nothing'])[-1]}",
+          file=sys.stderr)
+    return {}
+
+
+def model_rows(options, recipe):
+    """Medians of one recipe's shape: a row an engine and length of prompt."""
+    work = pathlib.Path(options.work)
+    work.mkdir(parents=True, exist_ok=True)
+    stem = pathlib.Path(recipe).stem
+    name = f"{stem}-{options.layers}-{options.vocab}"
+    gguf, pack = str(work / f"{name}.gguf"), str(work / f"{name}.moepack")
+    if not os.path.exists(gguf):
+        subprocess.run([options.moepack, "synth", recipe, "-o", gguf, "--layers", options.layers,
+                        "--vocab", options.vocab], check=True)
+    if not os.path.exists(pack + "/manifest.json"):
+        subprocess.run([options.moepack, "convert", gguf, "-o", pack], check=True)
+    measured = {}
+    for number in range(options.rounds):
+        for prefill in map(int, options.prefill.split(",")):
+            engines = {"moerun": lambda: ours(options, pack, prefill, 64)}
+            for text in options.peer:
+                name, command = text.split("=", 1)
+                engines[name] = lambda command=command: peer(options, command, gguf, prefill, 64)
+            for name, once in engines.items():
+                speeds = once()
+                print(f"round {number + 1}: {stem}, {prefill} tokens, {name}: {speeds}", flush=True)
+                measured.setdefault((prefill, name), []).append(speeds)
+    rows = []
+    for (prefill, name), runs in measured.items():
+        row = {"model": stem, "prompt": prefill, "engine": name}
+        for key in ("prefill", "decode"):
+            values = [run[key] for run in runs if key in run]
+            if values:
+                row[key] = statistics.median(values)
+        rows.append(row)
+    return rows
+
+
+def model_table(rows, options):
+    lines = ["", f"# Models in memory, {options.threads} threads, medians of {options.rounds}", "",
+             f"Random weights, {options.layers} layers, vocabulary {options.vocab}; ratios are moerun's speed "
+             "to that engine's.", "",
+             "| model | prompt | engine | prompt tok/s | ratio | decode tok/s | ratio |",
+             "|---|---|---|---|---|---|---|"]
+    for row in rows:
+        base = next(r for r in rows if r["model"] == row["model"] and r["prompt"] == row["prompt"]
+                    and r["engine"] == "moerun")
+        cells = []
+        for key in ("prefill", "decode"):
+            cells += [f"{row[key]:.1f}", f"{base[key] / row[key]:.2f}"] if key in row else ["", ""]
+        lines.append(f"| {row['model']} | {row['prompt']} | {row['engine']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write_csv(path, rows):
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kernels", required=True)
+    for name in ("moepack", "moerun", "work", "types"):
+        parser.add_argument("--" + name)
+    parser.add_argument("--threads", type=int, default=min(64, os.cpu_count() or 1))
+    parser.add_argument("--recipe", action="append")
+    parser.add_argument("--layers", default="4")
+    parser.add_argument("--vocab", default="8192")
+    parser.add_argument("--prefill", default="512,2048")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peer", action="append", default=[])
+    parser.add_argument("--results", default="recipes/results")
+    options = parser.parse_args()
+    for text in options.peer:
+        if "=" not in text:
+            parser.error(f"--peer takes NAME=LLAMA_BENCH[,OPTION...], found {text}")
+    results = pathlib.Path(options.results)
+    results.mkdir(parents=True, exist_ok=True)
+    rows = products(options)
+    text = product_table(rows, options.threads)
+    write_csv(results / "kernels.csv", rows)
+    if options.moerun and options.work:
+        models = []
+        for recipe in options.recipe or ["recipes/qwen3.5-397b-a17b.yaml"]:
+            models += model_rows(options, recipe)
+        write_csv(results / "models.csv", models)
+        text += model_table(models, options)
+    (results / "kernels.md").write_text(text)
+    print("\n" + text)
+    print(f"wrote {results}/kernels.md and the CSV files beside it")
+
+
+if __name__ == "__main__":
+    main()
