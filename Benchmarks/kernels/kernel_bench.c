@@ -140,9 +140,11 @@ int main(int argc, char **argv) {
     }
     const size_t stride = COLUMNS / ck_block_elements(types[i].id) * ck_block_bytes(types[i].id);
     const size_t all = ((size_t)MEGABYTES << 20) / stride / (size_t)threads / 16 * 16;
-    /* Without the upper bits what is read as a scale, in whatever width and place, is finite. */
+    /* Without the upper bits what is read as a scale, in whatever width and place, is finite. A scale of
+     * MXFP4 is a bare exponent: from 64 on its products are normal, as those of real weights. */
+    const uint64_t least = strcmp(types[i].name, "MXFP4") == 0 ? 0x4040404040404040 : 0;
     for (size_t k = 0; k < (size_t)MEGABYTES << 20; k += 8) {
-      const uint64_t word = random_word() & 0x3f3f3f3f3f3f3f3f;
+      const uint64_t word = (random_word() & 0x3f3f3f3f3f3f3f3f) | least;
       memcpy(bytes + k, &word, sizeof word);
     }
     for (size_t k = 0; k < sizeof tables / sizeof *tables; k++) {
