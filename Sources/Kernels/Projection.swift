@@ -40,13 +40,11 @@ extension KernelSet {
         let own = range.clamped(to: first..<first + count)
         if !own.isEmpty {
           let rows = projection.weights.rows
-          let part =
-            (own.lowerBound - first)
-            * Self.rowBlock..<min(
-              rows, (own.upperBound - first) * Self.rowBlock)
+          let start = (own.lowerBound - first) * Self.rowBlock
+          let end = min(rows, (own.upperBound - first) * Self.rowBlock)
           multiply(
-            projection.weights.rows(part), x, tokens: tokens,
-            into: projection.out + part.lowerBound, outStride: rows)
+            projection.weights.rows(start..<end), x, tokens: tokens,
+            into: projection.out + start, outStride: rows)
         }
         first += count
       }

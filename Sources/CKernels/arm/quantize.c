@@ -3,12 +3,7 @@
 #include "activations.h"
 #include "neon.h"
 
-#include <math.h>
-
 #if defined(__aarch64__)
-
-/* 127 * 256: the largest value whose nearest upper byte is 127. */
-static const float largest_wide = 32512;
 
 /* The largest magnitude of 32 floats. As integers, so that what is not a number is the largest and
  * cannot get lost. */
@@ -50,12 +45,9 @@ void ck_neon_quantize(const float *x, size_t x_stride, size_t columns, size_t ro
       float32x4_t part[8];
       for (size_t i = 0; i < 8; i++) part[i] = vld1q_f32(x + 32 * g + 4 * i);
       const float top = largest_of32(part);
-      /* Below the bound the inverse would overflow, and nothing is lost. */
-      const bool is_number = top < INFINITY, has_values = is_number && top >= 0x1p-100f;
-      const float step = is_number ? (has_values ? top / largest_wide : 0) : NAN;
-      const float scale = is_wide ? step : 256 * step;
-      const float factor = has_values ? largest_wide / top : 0;
-      const uint32x4_t kept = vdupq_n_u32(has_values ? ~0u : 0);
+      const ck_activation_scale rule = ck_scale_activations(top);
+      const float scale = is_wide ? rule.scale : 256 * rule.scale, factor = rule.factor;
+      const uint32x4_t kept = vdupq_n_u32(factor != 0 ? ~0u : 0);
       int8_t *high = to.high + 32 * g, *low = to.low + 32 * g;
       const int32_t head = put16(high, low, part, factor, kept, is_wide);
       const int32_t tail = put16(high + 16, low + 16, part + 4, factor, kept, is_wide);

@@ -2,8 +2,25 @@
 #ifndef CK_ACTIVATIONS_H
 #define CK_ACTIVATIONS_H
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* What turns 32 neighbours into steps and back: x[i] ~ scale * round(x[i] * factor). One rule for all
+ * instruction sets, so that their values and scales are the same bits. */
+typedef struct ck_activation_scale {
+  float scale;  /* of a 16-bit step; not a number where an activation is none */
+  float factor; /* its inverse; 0 where nothing is to be kept */
+} ck_activation_scale;
+
+/* `top` is the largest magnitude. It becomes 127 * 256 steps, the largest value whose nearest upper byte is
+ * 127. Below 2^-100 the inverse would overflow, and nothing is lost. */
+static inline ck_activation_scale ck_scale_activations(float top) {
+  const float largest = 32512;
+  if (!(top < INFINITY)) return (ck_activation_scale){.scale = NAN, .factor = 0};
+  if (top < 0x1p-100f) return (ck_activation_scale){.scale = 0, .factor = 0};
+  return (ck_activation_scale){.scale = top / largest, .factor = largest / top};
+}
 
 /* A row of activations as `ck_kernels.quantize` writes it. 32 neighbours share a scale:
  *     x[i] = wide_scale * (256 * high[i] + low[i])     16 bits, |x| <= 127 * 256 steps

@@ -74,25 +74,25 @@ CK_AVX2_INLINE void multiply_tile(ck_scratch256 *s, const ck_token256 *x, size_t
 
 /* Tokens go through a tile in groups of nearly the same size: a small last group would leave the
  * multipliers waiting for their own results. */
-#define TOKENS(N, GROUP, MINIMA)                              \
-  case N:                                                     \
-    multiply_tile(s, x, t, column, count, N, GROUP, MINIMA);  \
+#define TOKENS(N, GROUP, MINIMA)                                                                   \
+  case N:                                                                                          \
+    multiply_tile(s, x, t, column, count, N, GROUP, MINIMA);                                       \
     break;
-#define MULTIPLY(NAME, GROUP, MINIMA)                                                           \
-  CK_AVX2 static void NAME(ck_scratch256 *s, const ck_token256 *x, size_t tokens, size_t column,      \
-                           size_t count) {                                                      \
-    const size_t most = MOST_TOKENS;                                                            \
-    for (size_t t = 0; t < tokens;) {                                                           \
-      const size_t left = tokens - t, groups = (left + most - 1) / most;                        \
-      const size_t next = (left + groups - 1) / groups;                                         \
-      switch (next) {                                                                           \
-        TOKENS(1, GROUP, MINIMA)                                                                \
-        TOKENS(2, GROUP, MINIMA)                                                                \
-        TOKENS(3, GROUP, MINIMA)                                                                \
-        TOKENS(4, GROUP, MINIMA)                                                                \
-      }                                                                                         \
-      t += next;                                                                                \
-    }                                                                                           \
+#define MULTIPLY(NAME, GROUP, MINIMA)                                                              \
+  CK_AVX2 static void NAME(ck_scratch256 *s, const ck_token256 *x, size_t tokens, size_t column,   \
+                           size_t count) {                                                         \
+    const size_t most = MOST_TOKENS;                                                               \
+    for (size_t t = 0; t < tokens;) {                                                              \
+      const size_t left = tokens - t, groups = (left + most - 1) / most;                           \
+      const size_t next = (left + groups - 1) / groups;                                            \
+      switch (next) {                                                                              \
+        TOKENS(1, GROUP, MINIMA)                                                                   \
+        TOKENS(2, GROUP, MINIMA)                                                                   \
+        TOKENS(3, GROUP, MINIMA)                                                                   \
+        TOKENS(4, GROUP, MINIMA)                                                                   \
+      }                                                                                            \
+      t += next;                                                                                   \
+    }                                                                                              \
   }
 
 MULTIPLY(multiply_32, 32, false)

@@ -4,12 +4,7 @@
 #include "avx2.h"
 #include "../internal/activations.h"
 
-#include <math.h>
-
 #if defined(__x86_64__)
-
-/* 127 * 256: the largest value whose nearest upper byte is 127. */
-static const float largest_wide = 32512;
 
 CK_AVX2_INLINE int32_t largest_of8(__m256i v) {
   __m128i m = _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
@@ -57,11 +52,10 @@ CK_AVX2 void ck_avx2_quantize(const float *x, size_t x_stride, size_t columns, s
             _mm256_max_epi32(largest, _mm256_and_si256(_mm256_castps_si256(part[i]), magnitude));
       }
       const float top = ck_float_from_bits((uint32_t)largest_of8(largest));
-      /* Below the bound the inverse would overflow, and nothing is lost. */
-      const bool is_number = top < INFINITY, has_values = is_number && top >= 0x1p-100f;
-      const float scale = is_number ? (has_values ? top / largest_wide : 0) : NAN;
-      const __m256i kept = _mm256_set1_epi32(has_values ? -1 : 0);
-      const __m256 factor = _mm256_set1_ps(has_values ? largest_wide / top : 0);
+      const ck_activation_scale rule = ck_scale_activations(top);
+      const float scale = rule.scale;
+      const __m256i kept = _mm256_set1_epi32(rule.factor != 0 ? -1 : 0);
+      const __m256 factor = _mm256_set1_ps(rule.factor);
       __m256i v[4];
       for (int i = 0; i < 4; i++) v[i] = to_steps(part[i], factor, kept, is_wide);
       int16_t *values = to.values + 32 * g;

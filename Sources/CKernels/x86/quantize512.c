@@ -2,12 +2,7 @@
  * 8-bit form (the reference's Q8_0 rule, with a float32 scale). */
 #include "avx512.h"
 
-#include <math.h>
-
 #if defined(__x86_64__)
-
-/* 127 * 256: the largest value whose nearest upper byte is 127. */
-static const float largest_wide = 32512;
 
 /* Writes 16 values and returns the sums of their upper bytes and of the values themselves. */
 CK_AVX512_INLINE void put16(int8_t *high, int8_t *low, __m512i values, int32_t *high_sum,
@@ -34,11 +29,10 @@ CK_AVX512 void ck_avx512_quantize(const float *x, size_t x_stride, size_t column
           _mm512_max_epi32(_mm512_and_si512(_mm512_castps_si512(left), magnitude),
                            _mm512_and_si512(_mm512_castps_si512(right), magnitude));
       const float top = ck_float_from_bits((uint32_t)_mm512_reduce_max_epi32(largest));
-      /* Below the bound the inverse would overflow, and nothing is lost. */
-      const bool is_number = top < INFINITY, has_values = is_number && top >= 0x1p-100f;
-      const float scale = is_number ? (has_values ? top / largest_wide : 0) : NAN;
-      const __mmask16 kept = has_values ? 0xffff : 0;
-      const __m512 factor = _mm512_set1_ps(has_values ? largest_wide / top : 0);
+      const ck_activation_scale rule = ck_scale_activations(top);
+      const float scale = rule.scale;
+      const __mmask16 kept = rule.factor != 0 ? 0xffff : 0;
+      const __m512 factor = _mm512_set1_ps(rule.factor);
       const __m512i a = _mm512_maskz_cvtps_epi32(kept, _mm512_mul_ps(left, factor));
       const __m512i b = _mm512_maskz_cvtps_epi32(kept, _mm512_mul_ps(right, factor));
       int32_t high_sums[2], sums[2];

@@ -115,6 +115,7 @@ CK_AVX2_INLINE void ck_add_within_lanes(const __m256i v[8], __m256i sums[2]) {
   sums[1] = _mm256_permute2x128_si256(head, tail, 0x31);
 }
 
+/* to[i] = sums[i] - offset * whole[i] for eight groups. */
 CK_AVX2_INLINE void ck_put_less(int32_t *to, __m256i sums, int offset, const int32_t *whole) {
   const __m256i own = _mm256_loadu_si256((const __m256i *)(const void *)whole);
   const __m256i less = _mm256_mullo_epi32(own, _mm256_set1_epi32(offset));

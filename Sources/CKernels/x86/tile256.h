@@ -8,11 +8,11 @@
 #if defined(__x86_64__)
 
 /* Sixteen rows, eight to a vector, meet all tokens of a group in tiles of 256 columns (8 KiB). Eight
- * rows are decoded and turned round 32 columns at a time, so that lane r of a vector holds two levels of
- * row r, 16 bits each. One product of pairs then serves eight rows, the two activations are the same for all of
- * them, and a group's scale meets its sum once for eight rows. A lane's sums are those of its row:
- * first whole numbers within a group, then float32 sums group by group in the order of the columns,
- * whatever number of rows and tokens is under way.
+ * rows are decoded and turned round 32 columns at a time, so that lane r of a vector holds two levels
+ * of row r, 16 bits each. One product of pairs then serves eight rows, the two activations are the same
+ * for all of them, and a group's scale meets its sum once for eight rows. A lane's sums are those of
+ * its row: first whole numbers within a group, then float32 sums group by group in the order of the
+ * columns, whatever number of rows and tokens is under way.
  *
  * 16-bit products give a cycle as many multiply-adds as 8-bit ones that have to be widened after each
  * product (32 on Zen 4), so activations lose nothing. */
