@@ -9,6 +9,10 @@ public struct DiskActivity: Sendable, Equatable {
   public var readSeconds = 0.0
   /// Seconds in which at least one read that somebody waited for was queued or running.
   public var demandSeconds = 0.0
+  /// Seconds in which compute stood still for a slice or a slot.
+  public var stallSeconds = 0.0
+  /// Bytes delivered in these seconds: of every read the share of its own time that fell into them.
+  public var stallBytes = 0.0
 
   /// Of a disk that did nothing.
   public init() {}
@@ -16,16 +20,21 @@ public struct DiskActivity: Sendable, Equatable {
   /// Reads in flight while there was any, 0 when there was none.
   public var meanReadsInFlight: Double { busySeconds > 0 ? readSeconds / busySeconds : 0 }
 
+  /// Bytes a second that the disk delivered while compute stood still, 0 when it never did.
+  public var stallBytesPerSecond: Double { stallSeconds > 0 ? stallBytes / stallSeconds : 0 }
+
   static func - (later: DiskActivity, earlier: DiskActivity) -> DiskActivity {
     var difference = DiskActivity()
     difference.busySeconds = later.busySeconds - earlier.busySeconds
     difference.readSeconds = later.readSeconds - earlier.readSeconds
     difference.demandSeconds = later.demandSeconds - earlier.demandSeconds
+    difference.stallSeconds = later.stallSeconds - earlier.stallSeconds
+    difference.stallBytes = later.stallBytes - earlier.stallBytes
     return difference
   }
 }
 
-/// Keeps a ``DiskActivity`` up to date as reads come and go. Its owner serialises access.
+/// Keeps a ``DiskActivity`` up to date as reads and stalls come and go. Its owner serialises access.
 package struct DiskMeter {
   /// Reads that run at once, at most.
   package var depth = Int.max
@@ -35,6 +44,12 @@ package struct DiskMeter {
   private var activity = DiskActivity()
   private var maximum = 0
   private var lastChange: Double
+  /// Users of the store that stand still.
+  private var stalled = 0
+  private var stallStart = 0.0
+  /// The last stalls that are over, by their number modulo the count; a read lasts over fewer.
+  private var stalls = [(start: Double, end: Double)](repeating: (0, 0), count: 64)
+  private var stallCount = 0
 
   /// A meter that starts at `now`, in seconds since some moment, with no read in flight.
   package init(at now: Double) { lastChange = now }
@@ -47,6 +62,7 @@ package struct DiskMeter {
   /// What the disk did until `now`.
   package func activity(at now: Double) -> DiskActivity {
     var current = activity
+    if stalled > 0 { current.stallSeconds += now - stallStart }
     guard outstanding > 0 else { return current }
     let seconds = now - lastChange
     current.busySeconds += seconds
@@ -58,12 +74,44 @@ package struct DiskMeter {
   /// Notes at `now` that `change` reads were submitted, or have ended when it is negative, and that
   /// somebody waits for `demandChange` more, or fewer.
   package mutating func add(_ change: Int, demand demandChange: Int, at now: Double) {
+    let stallSeconds = activity.stallSeconds
     activity = activity(at: now)
+    // A stall is added once it is over.
+    activity.stallSeconds = stallSeconds
     lastChange = now
     outstanding += change
     demand += demandChange
     precondition(demand >= 0 && demand <= outstanding)
     maximum = max(maximum, inFlight)
+  }
+
+  /// Notes at `now` that one more user of the store stands still.
+  package mutating func beginStall(at now: Double) {
+    if stalled == 0 { stallStart = now }
+    stalled += 1
+  }
+
+  /// Notes at `now` that one of the users that stood still goes on.
+  package mutating func endStall(at now: Double) {
+    precondition(stalled > 0)
+    stalled -= 1
+    guard stalled == 0 else { return }
+    activity.stallSeconds += now - stallStart
+    stalls[stallCount % stalls.count] = (stallStart, now)
+    stallCount += 1
+  }
+
+  /// Notes that a read which took the last `seconds` before `now` has delivered `bytes`.
+  package mutating func deliver(_ bytes: Int, seconds: Double, at now: Double) {
+    guard bytes > 0, seconds > 0 else { return }
+    let start = now - seconds
+    var stallSeconds = stalled > 0 ? now - max(start, stallStart) : 0
+    for number in stride(from: stallCount, to: max(0, stallCount - stalls.count), by: -1) {
+      let stall = stalls[(number - 1) % stalls.count]
+      guard stall.end > start else { break }
+      stallSeconds += stall.end - max(start, stall.start)
+    }
+    activity.stallBytes += Double(bytes) * stallSeconds / seconds
   }
 
   /// Most reads in flight at once since the last call.

@@ -148,15 +148,18 @@ public final class ExpertStore: Sendable {
   /// The expert that `pass` serves next. Waits for its slot if need be; then the pass holds none, so
   /// that it cannot lock others out.
   private func next(of pass: inout ExpertPass) throws -> (index: Int, expert: LoadedExpert) {
-    let clock = ContinuousClock()
-    var start: ContinuousClock.Instant?
+    var isStalled = false
     return try core.table.waitForValue { table in
-      try pass.acquireAhead(&table)
+      do { try pass.acquireAhead(&table) } catch {
+        if isStalled { table.meter.endStall(at: core.now()) }
+        throw error
+      }
       guard pass.acquired > pass.served else {
-        start = start ?? clock.now
+        if !isStalled { table.meter.beginStall(at: core.now()) }
+        isStalled = true
         return nil
       }
-      if let start { table.statistics.stallSeconds += (clock.now - start).seconds }
+      if isStalled { table.meter.endStall(at: core.now()) }
       let entry = pass.entries[pass.served]
       let slot = Int(entry.slot)
       return (

@@ -33,8 +33,8 @@ public final class SliceFeed: @unchecked Sendable {
   private var firstOpen = 0
   /// Pieces handed out and not done.
   private var underWay = 0
-  /// Since when nothing is computed and somebody waits.
-  private var stallStart: ContinuousClock.Instant?
+  /// Nothing is computed, and somebody waits.
+  private var isStalled = false
   private var failure: (any Error)?
 
   /// A feed of experts of `store`, which it keeps alive.
@@ -100,10 +100,8 @@ public final class SliceFeed: @unchecked Sendable {
       }
       let step = take(from: &table)
       if let step {
-        if let start = stallStart {
-          table.statistics.stallSeconds += (ContinuousClock.now - start).seconds
-          stallStart = nil
-        }
+        if isStalled { table.meter.endStall(at: core.now()) }
+        isStalled = false
         if case .work = step { underWay += 1 }
       } else {
         // Others may wait for a slot that was just given back.
@@ -111,7 +109,10 @@ public final class SliceFeed: @unchecked Sendable {
           core.table.wakeAll()
           isWakeDue = false
         }
-        if underWay == 0, stallStart == nil { stallStart = ContinuousClock.now }
+        if underWay == 0, !isStalled {
+          isStalled = true
+          table.meter.beginStall(at: core.now())
+        }
       }
       return step
     }

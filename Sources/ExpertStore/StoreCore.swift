@@ -146,13 +146,13 @@ final class StoreCore: ReadCompletion {
     }
     let isReady = try table.withLock { table in
       if let failure = table.slots[slot].failure { throw failure }
-      return !isBlocked(table)
+      let isReady = !isBlocked(table)
+      if !isReady { table.meter.beginStall(at: now()) }
+      return isReady
     }
     guard !isReady else { return }
-    let clock = ContinuousClock()
-    let start = clock.now
     try table.wait(while: isBlocked) { table in
-      table.statistics.stallSeconds += (clock.now - start).seconds
+      table.meter.endStall(at: now())
       if let failure = table.slots[slot].failure { throw failure }
     }
   }
@@ -202,7 +202,9 @@ final class StoreCore: ReadCompletion {
     case .read, .failed:
       var bytes: Int?
       if case .read(let count) = outcome { bytes = count }
+      let seconds = request.began.map { (ContinuousClock.now - $0).seconds } ?? 0
       let (slot, arrival, isToReadAhead) = table.withLock { table in
+        table.meter.deliver(bytes ?? 0, seconds: seconds, at: now())
         let arrival = table.arrive(
           slot: tag.slot, tag: tag, bytes: bytes, isAhead: isAhead, at: now)
         return (table.slots[tag.slot], arrival, table.hasSpeculativeOperations)

@@ -19,8 +19,6 @@ public struct StoreStatistics: Sendable, Equatable {
   public var warmBytes = 0
   /// Bytes whose checksum was computed and found right.
   public var verifiedBytes = 0
-  /// Seconds that compute stood still for a slice or a slot.
-  public var stallSeconds = 0.0
   /// How busy the disk was.
   public var disk = DiskActivity()
   /// What was read ahead of demand, included in ``reads`` and ``bytesRead``.
@@ -52,7 +50,6 @@ public struct StoreStatistics: Sendable, Equatable {
     difference.warmBytes = later.warmBytes - earlier.warmBytes
     difference.disk = later.disk - earlier.disk
     difference.verifiedBytes = later.verifiedBytes - earlier.verifiedBytes
-    difference.stallSeconds = later.stallSeconds - earlier.stallSeconds
     difference.prefetch = later.prefetch - earlier.prefetch
     return difference
   }

@@ -53,7 +53,8 @@ public final class PreadQueue: ReadQueue {
       let next = state.wait(while: { $0.backlog.isEmpty && !$0.isClosed }) {
         $0.backlog.popFirst()
       }
-      guard let request = next else { return }
+      guard var request = next else { return }
+      request.began = .now
       request.completion.readEnded(request, outcome(of: request))
     }
   }

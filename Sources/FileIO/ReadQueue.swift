@@ -53,6 +53,8 @@ public struct ReadRequest: @unchecked Sendable {
   public let tag: UInt64
   /// Told the outcome; kept alive until then.
   public let completion: any ReadCompletion
+  /// When the system was asked for it; nil before that. Set by the queue.
+  public internal(set) var began: ContinuousClock.Instant?
 
   /// Describes a read.
   public init(

@@ -126,12 +126,13 @@ final class UringLoop: @unchecked Sendable {
   @discardableResult
   private func refill(beforeWaiting: Bool) -> Bool {
     shared.withLock { shared in
-      while !free.isEmpty, let request = shared.backlog.popFirst() {
+      while !free.isEmpty, var request = shared.backlog.popFirst() {
         if let refusal = request.refusal {
           ended.append((request, .failed(refusal)))
           continue
         }
         guard let index = free.popLast() else { break }
+        request.began = .now
         flights[index] = Flight(request: request)
         prepare(index)
       }

@@ -32,7 +32,9 @@ public struct PhaseReport: Sendable, Encodable {
   public let diskBusySeconds: Double
   /// Bytes a second that the disk delivered in these seconds, warming included.
   public let diskBytesPerSecond: Double
-  /// Reads in flight on average in these seconds.
+  /// Bytes a second that the disk delivered in ``stallSeconds``; 0 when there were none.
+  public let stallBytesPerSecond: Double
+  /// Reads in flight on average in ``diskBusySeconds``.
   public let meanReadsInFlight: Double
   /// Most reads in flight at once.
   public let maximumReadsInFlight: Int
@@ -58,7 +60,7 @@ public struct PhaseReport: Sendable, Encodable {
     expertsRequested = store.expertsRequested
     expertsRead = store.expertsRead
     hitRate = store.hitRate
-    stallSeconds = store.stallSeconds
+    stallSeconds = store.disk.stallSeconds
     expertsHit = store.hits
     reads = store.reads
     rereads = store.rereads
@@ -66,6 +68,7 @@ public struct PhaseReport: Sendable, Encodable {
     warmBytes = store.warmBytes
     diskBusySeconds = store.disk.busySeconds
     diskBytesPerSecond = store.diskBytesPerSecond
+    stallBytesPerSecond = store.disk.stallBytesPerSecond
     meanReadsInFlight = store.disk.meanReadsInFlight
     self.maximumReadsInFlight = maximumReadsInFlight
     prefetchBytes = store.prefetch.bytes

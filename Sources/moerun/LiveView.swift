@@ -105,7 +105,7 @@ final class LiveView: Sendable {
     if span > 0 {
       snapshot.tokensPerSecond = Double((last.generated ?? 0) - (first.generated ?? 0)) / span
       snapshot.diskBytesPerSecond = Double(recent.bytesRead + recent.warmBytes) / span
-      snapshot.stallShare = min(1, recent.stallSeconds / span)
+      snapshot.stallShare = min(1, recent.disk.stallSeconds / span)
     }
     snapshot.diskPeakBytesPerSecond = max(peak, snapshot.diskBytesPerSecond)
     return snapshot

@@ -32,6 +32,39 @@ struct DiskActivityTests {
     #expect(DiskActivity().meanReadsInFlight == 0)
   }
 
+  @Test("bytes count for a stall by the share of their read's time that fell into it")
+  func stalls() {
+    var meter = DiskMeter(at: 0)
+    meter.beginStall(at: 10)
+    // Of 4 seconds 1 lies in the stall that is open.
+    meter.deliver(400, seconds: 4, at: 11)
+    #expect(meter.activity(at: 12).stallBytes == 100)
+    #expect(meter.activity(at: 12).stallSeconds == 2)
+    // A second user that stands still makes it no longer than it is.
+    meter.beginStall(at: 12)
+    meter.endStall(at: 13)
+    meter.add(1, demand: 1, at: 13)
+    #expect(meter.activity(at: 13).stallSeconds == 3)
+    meter.endStall(at: 14)
+    meter.beginStall(at: 20)
+    meter.endStall(at: 21)
+    #expect(meter.activity(at: 30).stallSeconds == 5)
+    // 1 of the first stall, all of the second.
+    meter.deliver(1000, seconds: 20, at: 33)
+    #expect(meter.activity(at: 33).stallBytes == 100 + 100)
+    meter.deliver(1000, seconds: 10, at: 40)
+    #expect(meter.activity(at: 40).stallBytes == 200)
+    #expect(meter.activity(at: 40).stallBytesPerSecond == 40)
+    // More stalls than are remembered: the last ones count.
+    for start in 100..<200 {
+      meter.beginStall(at: Double(start))
+      meter.endStall(at: Double(start) + 0.5)
+    }
+    meter.deliver(320, seconds: 32, at: 200)
+    #expect(meter.activity(at: 200).stallBytes == 200 + 160)
+    #expect(DiskActivity().stallBytesPerSecond == 0)
+  }
+
   @Test(
     "a store's figures fit together, whatever the backend", arguments: SyntheticPack.readings)
   func store(_ reading: ReadSettings) throws {
@@ -54,6 +87,10 @@ struct DiskActivityTests {
     #expect(
       statistics.diskBytesPerSecond
         == Double(statistics.bytesRead) / statistics.disk.busySeconds)
+    // Compute here takes no time, so the disk is all that it waits for.
+    #expect(statistics.disk.stallSeconds > 0)
+    #expect(statistics.disk.stallBytes > 0)
+    #expect(statistics.disk.stallBytes <= Double(statistics.bytesRead))
     #expect(store.statistics == statistics)
   }
 }

@@ -64,7 +64,6 @@ struct ExpertStoreTests {
         try pack.checkChunk(store, layer: request.layer, request.experts.sorted())
       }
       var statistics = store.statistics
-      statistics.stallSeconds = 0
       statistics.disk = DiskActivity()
       return statistics
     }

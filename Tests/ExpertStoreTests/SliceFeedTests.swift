@@ -77,7 +77,7 @@ struct SliceFeedTests {
       }
     }
     let elapsed = clock.now - start
-    let stall = store.statistics.stallSeconds
+    let stall = store.statistics.disk.stallSeconds
     #expect(stall <= Double(elapsed / .milliseconds(1)) / 1000 - 0.1)
   }
 
