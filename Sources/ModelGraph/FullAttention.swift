@@ -1,12 +1,4 @@
 internal import Kernels
-internal import Tensors
-#if canImport(Glibc)
-  internal import Glibc
-#elseif canImport(Musl)
-  internal import Musl
-#else
-  internal import Darwin
-#endif
 
 /// Causal softmax attention with grouped queries, per-head RMSNorm, partial rotary embedding and a
 /// sigmoid output gate (HF `Qwen3NextAttention`).
@@ -97,14 +89,13 @@ struct FullAttention: TokenMixer {
 
   private func store(_ run: Evaluation, cache: KVCache) {
     let shape = run.config.attention
-    let size = shape.headSize
-    for head in 0..<shape.keyValueHeadCount {
-      let keys = cache.keys(layer: cacheLayer, head: head) + run.position * size
-      let values = cache.values(layer: cacheLayer, head: head) + run.position * size
-      for token in 0..<run.tokens {
-        let source = (token * shape.keyValueHeadCount + head) * size
-        memcpy(keys + token * size, run.scratch.key + source, size * 4)
-        memcpy(values + token * size, run.scratch.value + source, size * 4)
+    let (heads, size) = (shape.keyValueHeadCount, shape.headSize)
+    let scratch = run.scratch
+    run.pool.forEach(run.tokens * heads, grain: 32) { range in
+      for row in range {
+        cache.store(
+          key: scratch.key + row * size, value: scratch.value + row * size, layer: cacheLayer,
+          head: row % heads, position: run.position + row / heads)
       }
     }
   }
@@ -120,19 +111,19 @@ struct FullAttention: TokenMixer {
     let workers = min(layout.workers, items)
     run.pool.forEach(workers, grain: 1) { range in
       for worker in range {
-        let scores = run.scratch.scores + worker * layout.scoreStride
+        let memory = run.scratch.attention + worker * layout.attentionStride
         // Later tokens have more positions to look at, so items are dealt out in turn.
         for item in stride(from: worker, to: items, by: workers) {
           attend(
             run, cache: cache, token: item / itemsPerToken,
             heads: (item % itemsPerToken) * perItem..<(item % itemsPerToken + 1) * perItem,
-            scores: scores)
+            scratch: memory)
         }
       }
     }
   }
 
-  /// As many heads an item as leave two items a worker, within what the scores have room for.
+  /// As many heads an item as leave two items a worker, within what a worker's scratch has room for.
   private func headsPerItem(_ run: Evaluation) -> Int {
     let shape = run.config.attention
     var count = min(ScratchLayout.headsPerItem, shape.groupSize)
@@ -147,34 +138,18 @@ struct FullAttention: TokenMixer {
 
   private func attend(
     _ run: Evaluation, cache: KVCache, token: Int, heads: Range<Int>,
-    scores: UnsafeMutablePointer<Float>
+    scratch: UnsafeMutablePointer<Float>
   ) {
     let shape = run.config.attention
-    let (kernels, size) = (run.kernels, shape.headSize)
-    let positions = run.position + token + 1
-    let keyHead = heads.lowerBound / shape.groupSize
+    let size = shape.headSize
     let first = (token * shape.headCount + heads.lowerBound) * size
-    let query = run.scratch.query + first
-    let out = run.scratch.attended + first
-    // The scale of the scores, put on the queries: they are fewer. `out` holds them until it is
-    // written.
-    let scale = 1 / Float(size).squareRoot()
-    memset(out, 0, heads.count * size * 4)
-    kernels.addScaled(out, scale, query, count: heads.count * size)
-    kernels.multiply(
-      cache.keyMatrix(layer: cacheLayer, head: keyHead, positions: positions),
-      Activations(out, stride: size), tokens: heads.count, into: scores,
-      outStride: cache.contextLength)
-    memset(out, 0, heads.count * size * 4)
-    let values = cache.values(layer: cacheLayer, head: keyHead)
-    for index in 0..<heads.count {
-      let row = scores + index * cache.contextLength
-      kernels.softmax(row, count: positions)
-      for position in 0..<positions {
-        kernels.addScaled(
-          out + index * size, row[position], values + position * size, count: size)
-      }
-    }
+    run.kernels.attend(
+      cache.view(
+        layer: cacheLayer, head: heads.lowerBound / shape.groupSize,
+        positions: run.position + token + 1),
+      queries: run.scratch.query + first, stride: size, heads: heads.count,
+      scale: 1 / Float(size).squareRoot(), into: run.scratch.attended + first, outStride: size,
+      scratch: scratch)
   }
 
   private func applyGate(_ run: Evaluation) {

@@ -98,7 +98,9 @@ public struct MemoryPlan: Sendable, Equatable {
     contextLength = context
     sessionCount = sessions
     self.demand = demand
-    cacheBytes = sessions * KVCache.byteCount(config: config, contextLength: context)
+    let type = try options.keyValueType(for: config, name: name)
+    cacheBytes =
+      sessions * KVCache.byteCount(config: config, contextLength: context, type: type)
     stateBytes = sessions * RecurrentState.byteCount(config: config)
     reservedBytes = options.reservedBytes
     budget = options.memoryBudget
@@ -111,7 +113,7 @@ public struct MemoryPlan: Sendable, Equatable {
     func scratch(_ batch: Int) -> Int {
       sessions
         * ScratchLayout(
-          config: config, contextLength: context, batch: batch, threads: options.effectiveThreads
+          config: config, batch: batch, threads: options.effectiveThreads
         ).byteCount
     }
     func slots(beside scratchBytes: Int) -> Int {

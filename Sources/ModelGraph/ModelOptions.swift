@@ -1,9 +1,10 @@
 public import ExpertStore
 public import FileIO
 public import Kernels
+internal import Tensors
 
-/// How a model is to be run. No choice but ``instructionSet`` and
-/// ``expertsUsed`` or ``precision`` changes any result.
+/// How a model is to be run. No choice but ``instructionSet``, ``expertsUsed``, ``precision`` and
+/// ``keyValueType`` changes any result.
 public struct ModelOptions: Sendable {
   /// Bytes that everything together may take; nil for no limit.
   public var memoryBudget: Int?
@@ -35,6 +36,8 @@ public struct ModelOptions: Sendable {
   /// How much of activations products use where the instruction set quantises them: 16 bits are as
   /// good as floats, 8 bits are what llama.cpp uses.
   public var precision = Activations.Precision.bits16
+  /// What keys and values are kept as. Half precision, as other engines do; F32 is exact.
+  public var keyValueType = KeyValueType.f16
   /// Experts to hold at most, whatever the budget; nil for as many as fit.
   public var maximumSlots: Int?
 
@@ -56,4 +59,16 @@ public struct ModelOptions: Sendable {
   public static let largestBatch = 2048
 
   var effectiveThreads: Int { min(max(threads, 1), 1024) }
+
+  /// ``keyValueType``, when heads of the model called `name` can be kept like that.
+  func keyValueType(for config: ModelConfig, name: String) throws -> KeyValueType {
+    let size = config.attention.headSize
+    guard keyValueType.isPossible(size: size) else {
+      throw ModelGraphError(
+        .invalidConfiguration,
+        "\(name): keys and values of type \(keyValueType) need heads of a multiple of "
+          + "\(keyValueType.tensorType.blockSize) elements, found \(size); use f16 or f32")
+    }
+    return keyValueType
+  }
 }

@@ -22,7 +22,7 @@ final class Scratch {
   let key: Buffer  // [B, kv heads, head size]
   let value: Buffer  // [B, kv heads, head size]
   let attended: Buffer  // [B, heads, head size]
-  let scores: Buffer  // [workers, heads of an item, context]
+  let attention: Buffer  // [workers, scratch of an item]
   let window: Buffer  // [width - 1 + B, channels]: inputs of the convolution
   let convolved: Buffer  // [B, channels]
   let gate: Buffer  // [B, value heads, head size]: z
@@ -65,7 +65,7 @@ final class Scratch {
     key = base + layout.key
     value = base + layout.value
     attended = base + layout.attended
-    scores = base + layout.scores
+    attention = base + layout.attention
     window = base + layout.window
     convolved = base + layout.convolved
     gate = base + layout.gate

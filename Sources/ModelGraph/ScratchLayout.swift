@@ -11,10 +11,10 @@ struct ScratchLayout {
   let batch: Int
   /// Tokens that are computed slice by slice at most; more of them are a chunk.
   let sliceTokens: Int
-  /// Attention work items under way at once, each with its own scores.
+  /// Attention work items under way at once, each with its own scratch.
   let workers: Int
-  /// Floats of one worker's scores: `[heads of an item, context]`.
-  let scoreStride: Int
+  /// Floats of one worker's scratch.
+  let attentionStride: Int
   /// Rows of logits computed together.
   let logitRows: Int
   private(set) var floatCount = 0
@@ -31,7 +31,7 @@ struct ScratchLayout {
   private(set) var key = 0
   private(set) var value = 0
   private(set) var attended = 0
-  private(set) var scores = 0
+  private(set) var attention = 0
   private(set) var window = 0
   private(set) var convolved = 0
   private(set) var gate = 0
@@ -55,14 +55,17 @@ struct ScratchLayout {
   private(set) var quantized = 0
   private(set) var quantizedInner = 0
 
-  /// Query heads that one attention work item handles at most.
-  static let headsPerItem = 4
+  /// Query heads that one attention work item handles at most: with these a key or value is fetched and
+  /// turned to floats once for sixteen products.
+  static let headsPerItem = 16
 
-  init(config: ModelConfig, contextLength: Int, batch: Int, threads: Int) {
+  init(config: ModelConfig, batch: Int, threads: Int) {
     self.batch = batch
     sliceTokens = min(batch, ExpertStore.largestSlicePass)
     workers = threads
-    scoreStride = Self.headsPerItem * contextLength
+    let scratch = KernelSet.attentionScratchCount(
+      heads: min(Self.headsPerItem, config.attention.groupSize), size: config.attention.headSize)
+    attentionStride = (scratch + 15) / 16 * 16
     logitRows = min(batch, 8)
     let hidden = batch * config.hiddenSize
     residual = reserve(hidden)
@@ -96,7 +99,7 @@ struct ScratchLayout {
     layout.key = layout.reserve(batch * shape.keyValueSize)
     layout.value = layout.reserve(batch * shape.keyValueSize)
     layout.attended = layout.reserve(batch * shape.querySize)
-    layout.scores = layout.reserve(layout.workers * layout.scoreStride)
+    layout.attention = layout.reserve(layout.workers * layout.attentionStride)
   }
 
   private static func reserveDeltaNet(_ layout: inout ScratchLayout, _ config: ModelConfig) {

@@ -62,12 +62,12 @@ public final class Session {
           + "made for \(model.config.contextLength)")
     }
     lease = try model.beginSession()
-    cache = try KVCache(config: model.config, contextLength: length)
+    cache = try KVCache(
+      config: model.config, contextLength: length, type: model.keyValueType)
     state = try RecurrentState(config: model.config)
     scratch = try Scratch(
       layout: ScratchLayout(
-        config: model.config, contextLength: length, batch: model.batch,
-        threads: model.threadCount))
+        config: model.config, batch: model.batch, threads: model.threadCount))
     routing = Routing(config: model.config, batch: model.batch)
     feed = SliceFeed(model.store)
     var mixers: [any TokenMixer] = []

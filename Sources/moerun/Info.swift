@@ -35,7 +35,7 @@ struct Info: ParsableCommand {
       let report = InfoReport(
         pack: pack, config: config, plan: plan, threads: options.threads,
         io: ReadReport(choice), isa: try InstructionSet.detected().rawValue,
-        cachePolicy: options.cachePolicy)
+        cachePolicy: options.cachePolicy, keyValueType: options.keyValueType)
       if json { try Console.json(report) } else { Console.line(report.text) }
     }
   }
@@ -48,6 +48,7 @@ private struct InfoReport: Encodable {
     let residentBytes: Int
     let tableBytes: Int
     let kvCacheBytes: Int
+    let kvType: String
     let stateBytes: Int
     let scratchBytes: Int
     let processBytes: Int
@@ -80,7 +81,7 @@ private struct InfoReport: Encodable {
 
   init(
     pack: PackDirectory, config: ModelConfig, plan: MemoryPlan, threads: Int, io: ReadReport,
-    isa: String, cachePolicy: CachePolicy
+    isa: String, cachePolicy: CachePolicy, keyValueType: KeyValueType
   ) {
     self.pack = pack.path
     kind = pack.manifest.kind.rawValue
@@ -103,7 +104,7 @@ private struct InfoReport: Encodable {
     memory = Memory(
       budgetBytes: plan.budget, residentBytes: plan.demand.residentBytes,
       tableBytes: plan.demand.tableBytes, kvCacheBytes: plan.cacheBytes,
-      stateBytes: plan.stateBytes, scratchBytes: plan.scratchBytes,
+      kvType: keyValueType.rawValue, stateBytes: plan.stateBytes, scratchBytes: plan.scratchBytes,
       processBytes: plan.demand.processBytes, slotBytes: plan.demand.slotBytes,
       slots: plan.slotCount, contextTokens: plan.contextLength, batchTokens: plan.batch)
     self.io = io
@@ -134,7 +135,10 @@ private struct InfoReport: Encodable {
       ("", ""),
       ("memory budget", memory.budgetBytes.map { size($0) } ?? "none"),
       ("  resident", size(memory.residentBytes)),
-      ("  KV cache", "\(size(memory.kvCacheBytes)) for \(memory.contextTokens) tokens"),
+      (
+        "  KV cache",
+        "\(size(memory.kvCacheBytes)) for \(memory.contextTokens) tokens, \(memory.kvType)"
+      ),
       (
         "  state, buffers",
         "\(size(memory.stateBytes + memory.scratchBytes)) for \(memory.batchTokens) tokens at a time"

@@ -79,6 +79,13 @@ struct RunOptions: ParsableArguments {
       valueName: "bits"))
   var activations = ActivationBits.sixteen
 
+  @Option(
+    name: .customLong("kv-type"),
+    help: ArgumentHelp(
+      "What keys and values of the context are kept as: f16, q8_0 (half of that) or f32 (exact, "
+        + "twice that); changes the text a little.", valueName: "type"))
+  var keyValueType = KeyValueType.f16
+
   func validate() throws {
     if let ioThreads, !(1...64).contains(ioThreads) {
       throw ValidationError("--io-threads takes 1 to 64, found \(ioThreads)")
@@ -148,6 +155,7 @@ struct RunOptions: ParsableArguments {
     options.prefetch = prefetch
     options.expertsUsed = expertsUsed
     options.precision = activations.precision
+    options.keyValueType = keyValueType
     return options
   }
 }
@@ -155,6 +163,7 @@ struct RunOptions: ParsableArguments {
 extension ReadVerification: ExpressibleByArgument {}
 extension CachePolicy: ExpressibleByArgument {}
 extension PrefetchChoice: ExpressibleByArgument {}
+extension KeyValueType: ExpressibleByArgument {}
 
 /// What `--activations` takes.
 enum ActivationBits: Int, ExpressibleByArgument, CaseIterable {

@@ -37,6 +37,8 @@ struct RunFacts: Encodable {
   let isa: String
   /// Of an activation in products with quantised weights; 32 are floats.
   let activationBits: Int
+  /// What keys and values are kept as.
+  let kvType: String
   let warmExperts: Int
   let warmBytes: Int
 
@@ -48,6 +50,7 @@ struct RunFacts: Encodable {
     io = loaded.reading
     isa = loaded.model.instructionSet.rawValue
     activationBits = loaded.model.activationBits
+    kvType = loaded.model.keyValueType.rawValue
     let statistics = loaded.model.store.statistics
     warmExperts = statistics.warmExperts
     warmBytes = statistics.warmBytes

@@ -36,7 +36,8 @@ struct GoldenTests {
     let exact = try checkpoint.exactLogits
     let vocabulary = checkpoint.meta.shape[1]
     for set in InstructionSet.allCases where set.isAvailable {
-      let ours = try PackedCheckpoint.logits(try packed.model(set), tokens)
+      let ours = try PackedCheckpoint.logits(
+        try packed.model(set) { $0.keyValueType = .f32 }, tokens)
       try #require(ours.count == exact.count)
       let distance = LogitDistance(exact: exact, other: ours, vocabulary: vocabulary)
       if set == .scalar { #expect(distance.normalizedError <= 1e-9) }
@@ -46,6 +47,23 @@ struct GoldenTests {
       if checkpoint.meta.isTrained || checkpoint.meta.kl_exact_vs_reference == 0 {
         #expect(distance.differingTopTokens(whereMarginExceeds: 0.2) == 0, "\(set)")
       }
+    }
+  }
+
+  @Test(
+    "keys and values of fewer bits diverge no more than the reference's own",
+    arguments: GoldenCheckpoint.all.filter(\.meta.isTrained), [KeyValueType.f16, .q8_0])
+  func shortKeysAndValues(_ checkpoint: GoldenCheckpoint, type: KeyValueType) throws {
+    let packed = try PackedCheckpoint(checkpoint)
+    let tokens = try checkpoint.referenceTokens
+    for set in InstructionSet.allCases where set.isAvailable {
+      let model = try packed.model(set) { $0.keyValueType = type }
+      let ours = try PackedCheckpoint.logits(model, tokens)
+      let distance = LogitDistance(
+        exact: try checkpoint.exactLogits, other: ours, vocabulary: checkpoint.meta.shape[1])
+      #expect(
+        distance.divergence <= 1.1 * checkpoint.meta.kl_exact_vs_reference + 1e-6, "\(set)")
+      #expect(distance.differingTopTokens(whereMarginExceeds: 0.2) == 0, "\(set)")
     }
   }
 

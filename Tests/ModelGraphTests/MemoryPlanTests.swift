@@ -23,7 +23,7 @@ struct MemoryPlanTests {
     #expect(plan.slotPoolBytes == 48 << 20)
     #expect(plan.contextLength == 64)
     // 2 x 2 heads x 16 x 64 positions x 1 layer, and (4 x 8 x 8 + 3 x 64) x 3 layers, float32.
-    #expect(plan.cacheBytes == 2 * 2 * 16 * 64 * 4)
+    #expect(plan.cacheBytes == 2 * 2 * 16 * 64 * 2)
     #expect(plan.stateBytes == (4 * 8 * 8 + 3 * 64) * 3 * 4)
     #expect(
       plan.totalBytes
@@ -49,7 +49,7 @@ struct MemoryPlanTests {
     #expect(message.hasPrefix("m.moepack: memory is limited to "))
     #expect(message.contains("which leaves room for 0 experts of 2.0 MiB, a token uses 2"))
     #expect(message.contains("give at least 169."))
-    #expect(message.contains("resident weights 100.0 MiB, KV cache for 64 tokens 16.0 KiB"))
+    #expect(message.contains("resident weights 100.0 MiB, KV cache for 64 tokens 8.0 KiB"))
   }
 
   @Test("what the refusal asks for is enough")

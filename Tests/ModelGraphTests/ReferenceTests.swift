@@ -19,7 +19,11 @@ struct ReferenceTests {
     "every block computes what the reference computes, but for rounding",
     arguments: InstructionSet.available)
   func blocks(_ instructionSet: InstructionSet) throws {
-    let session = try Session(model: try Checkpoint.model { $0.instructionSet = instructionSet })
+    let session = try Session(
+      model: try Checkpoint.model {
+        $0.instructionSet = instructionSet
+        $0.keyValueType = .f32
+      })
     var blocks: [String: [Float]] = [:]
     var shapes: [String: [Int]] = [:]
     session.observer = { name, _, values, shape in
@@ -43,7 +47,11 @@ struct ReferenceTests {
 
   @Test("logits agree with the exact ones at all positions", arguments: InstructionSet.available)
   func logits(_ instructionSet: InstructionSet) throws {
-    let session = try Session(model: try Checkpoint.model { $0.instructionSet = instructionSet })
+    let session = try Session(
+      model: try Checkpoint.model {
+        $0.instructionSet = instructionSet
+        $0.keyValueType = .f32
+      })
     let found = try session.allLogits(try Checkpoint.tokens())
     let exact = try Floats.read(Fixtures.path(Checkpoint.reference + "/exact.logits.f32"))
     #expect(

@@ -66,6 +66,7 @@ extern const char *const type_names[CK_TYPES];
 void check_levels(const char *fixtures);
 void check_quantized_products(void);
 void check_float_products(void);
+void check_attention(void);
 void check_vectors(void);
 
 #endif

@@ -45,6 +45,7 @@ int main(int count, char **arguments) {
   check_quantized_products();
   check_float_products();
   check_vectors();
+  check_attention();
   if (failures) {
     fprintf(stderr, "neon_check: %s: %ld of %ld expectations not met\n", found, failures, expectations);
     return 1;

@@ -67,6 +67,7 @@ void ck_neon_multiply(ck_matrix w, const float *x, size_t x_stride, size_t token
                       size_t out_stride);
 void ck_neon_quantize(const float *x, size_t x_stride, size_t columns, size_t rows, bool is_wide,
                       void *out);
+void ck_neon_attend(const ck_attention *attention, float *scratch);
 void ck_neon_convolve_silu(const float *taps, const float *const *history, size_t width, float *out,
                            size_t channels);
 void ck_neon_delta_steps(float *state, ck_delta_tokens tokens, size_t dim);

@@ -91,7 +91,8 @@ static void softmax(float *x, size_t count) {
     .multiply = ck_neon_multiply, .quantize = ck_neon_quantize,                                \
     .multiply_quantized = QUANTIZED, .dot = dot, .add_scaled = add_scaled,                     \
     .add = ck_scalar_add, .rms_norm = rms_norm, .l2_normalize = l2_normalize,                  \
-    .silu_multiply = silu_multiply, .sigmoid_multiply = sigmoid_multiply, .softmax = softmax,  \
+    .silu_multiply = silu_multiply, .sigmoid_multiply = sigmoid_multiply,                      \
+    .attend = ck_neon_attend, .softmax = softmax,                                              \
     .rotate_pairs = ck_scalar_rotate_pairs, .convolve_silu = ck_neon_convolve_silu,            \
     .delta_steps = ck_neon_delta_steps,                                                        \
   }

@@ -38,6 +38,23 @@ typedef struct ck_delta_tokens {
   size_t out_stride;
 } ck_delta_tokens;
 
+/* Queries of some heads that share keys and values. Position p of keys and values has `dim` elements of
+ * `type`, F32, F16 or Q8_0, at p * row_bytes; head h has its query at h * query_stride and its answer
+ * at h * out_stride, [dim] each. `positions` is at least 1; for Q8_0 `dim` is a multiple of 32. */
+typedef struct ck_attention {
+  uint32_t type;
+  const void *keys, *values;
+  size_t row_bytes;
+  size_t positions;
+  size_t dim;
+  const float *queries;
+  size_t query_stride;
+  size_t heads;
+  float scale;
+  float *out;
+  size_t out_stride;
+} ck_attention;
+
 /* The kernels of one instruction set. */
 typedef struct ck_kernels {
   /* out[t * out_stride + r] = sum over c of w[r, c] * x[t * x_stride + c], for all rows r and
@@ -72,6 +89,10 @@ typedef struct ck_kernels {
   void (*silu_multiply)(const float *gate, const float *up, float *out, size_t count);
   /* y[i] *= sigmoid(gate[i]) */
   void (*sigmoid_multiply)(float *y, const float *gate, size_t count);
+  /* out[h] = sum over p of w[p] * values[p], where w = softmax over p of scale * query[h] . keys[p].
+   * `scratch` has ck_attention_scratch_floats(heads, dim) floats, aligned to 64 bytes. The bits of a
+   * head do not depend on which others are in the call. */
+  void (*attend)(const ck_attention *attention, float *scratch);
   /* x[i] = exp(x[i]) / sum of exp(x); -infinity gives 0 */
   void (*softmax)(float *x, size_t count);
   /* Rotates the pairs (x[i], x[i + half]), i < half, by the angles given as cosines and sines. */
@@ -116,6 +137,13 @@ size_t ck_block_bytes(uint32_t type);
 /* out[i] = element i of a row of `columns` elements at `row`. One definition for all instruction
  * sets. `type` is supported, `columns` a whole number of blocks. */
 void ck_dequantize_row(uint32_t type, const void *row, size_t columns, float *out);
+
+/* Floats that `attend` needs. */
+size_t ck_attention_scratch_floats(size_t heads, size_t dim);
+
+/* Writes `count` floats as a row of `type`: F32, F16 or, with a multiple of 32, Q8_0. What is not finite
+ * does not become finite. */
+void ck_store_row(uint32_t type, const float *x, size_t count, void *row);
 
 /* Tells the CPU that the caller spins. */
 static inline void ck_spin_hint(void) {

@@ -15,6 +15,7 @@ void ck_scalar_rms_norm(const float *x, const float *weight, float epsilon, floa
 void ck_scalar_l2_normalize(const float *x, float epsilon, float *out, size_t count);
 void ck_scalar_silu_multiply(const float *gate, const float *up, float *out, size_t count);
 void ck_scalar_sigmoid_multiply(float *y, const float *gate, size_t count);
+void ck_scalar_attend(const ck_attention *attention, float *scratch);
 void ck_scalar_softmax(float *x, size_t count);
 void ck_scalar_rotate_pairs(float *x, const float *cosines, const float *sines, size_t half);
 void ck_scalar_convolve_silu(const float *taps, const float *const *history, size_t width,

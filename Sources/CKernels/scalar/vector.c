@@ -70,6 +70,7 @@ static const ck_kernels kernels = {
     .l2_normalize = ck_scalar_l2_normalize,
     .silu_multiply = ck_scalar_silu_multiply,
     .sigmoid_multiply = ck_scalar_sigmoid_multiply,
+    .attend = ck_scalar_attend,
     .softmax = ck_scalar_softmax,
     .rotate_pairs = ck_scalar_rotate_pairs,
     .convolve_silu = ck_scalar_convolve_silu,

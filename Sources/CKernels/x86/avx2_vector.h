@@ -8,6 +8,7 @@
 
 void ck_avx2_multiply(ck_matrix w, const float *x, size_t x_stride, size_t tokens, float *out,
                       size_t out_stride);
+void ck_avx2_attend(const ck_attention *attention, float *scratch);
 void ck_avx2_convolve_silu(const float *taps, const float *const *history, size_t width, float *out,
                            size_t channels);
 void ck_avx2_delta_steps(float *state, ck_delta_tokens tokens, size_t dim);

@@ -96,7 +96,7 @@ CK_AVX2 static void softmax(float *x, size_t count) {
 #define VECTOR_KERNELS                                                                         \
   .multiply = ck_avx2_multiply, .dot = dot, .add_scaled = add_scaled, .add = ck_scalar_add,    \
   .rms_norm = rms_norm, .l2_normalize = l2_normalize, .silu_multiply = silu_multiply,          \
-  .sigmoid_multiply = sigmoid_multiply, .softmax = softmax,                                    \
+  .sigmoid_multiply = sigmoid_multiply, .attend = ck_avx2_attend, .softmax = softmax,          \
   .rotate_pairs = ck_scalar_rotate_pairs, .convolve_silu = ck_avx2_convolve_silu,              \
   .delta_steps = ck_avx2_delta_steps
 
