@@ -1,3 +1,5 @@
+public import Kernels
+
 /// What a model needs of memory, and how many experts fit beside it. Pure arithmetic.
 ///
 /// The budget is a wall: everything the process holds is counted, and what cannot fit is refused
@@ -49,6 +51,8 @@ public struct MemoryPlan: Sendable, Equatable {
   public let sessionCount: Int
   /// The model's weights and tables.
   public let demand: Demand
+  /// What keys and values are kept as.
+  public let keyValueType: KeyValueType
   /// Bytes of keys and values, all sessions.
   public let cacheBytes: Int
   /// Bytes of recurrent state, all sessions.
@@ -98,9 +102,10 @@ public struct MemoryPlan: Sendable, Equatable {
     contextLength = context
     sessionCount = sessions
     self.demand = demand
-    let type = try options.keyValueType(for: config, name: name)
+    keyValueType = try options.keyValueType(for: config, name: name)
     cacheBytes =
-      sessions * KVCache.byteCount(config: config, contextLength: context, type: type)
+      sessions
+      * KVCache.byteCount(config: config, contextLength: context, type: keyValueType)
     stateBytes = sessions * RecurrentState.byteCount(config: config)
     reservedBytes = options.reservedBytes
     budget = options.memoryBudget

@@ -23,8 +23,6 @@ public final class Model: Sendable {
   /// What experts are read ahead of their router's choice.
   public let prefetch: PrefetchChoice
 
-  /// What keys and values are kept as.
-  public let keyValueType: KeyValueType
   /// How much of activations products use where they are quantised.
   public let precision: Activations.Precision
   /// Bits of an activation in products with quantised weights: 32 where they stay floats.
@@ -50,7 +48,6 @@ public final class Model: Sendable {
     self.kernels = kernels
     prefetch = options.prefetch
     precision = options.precision
-    keyValueType = options.keyValueType
     pool = ComputePool(threads: options.effectiveThreads)
     angles = RotaryAngles(config.attention)
   }

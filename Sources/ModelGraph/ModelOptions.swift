@@ -36,8 +36,9 @@ public struct ModelOptions: Sendable {
   /// How much of activations products use where the instruction set quantises them: 16 bits are as
   /// good as floats, 8 bits are what llama.cpp uses.
   public var precision = Activations.Precision.bits16
-  /// What keys and values are kept as. Half precision, as other engines do; F32 is exact.
-  public var keyValueType = KeyValueType.f16
+  /// What keys and values are kept as; nil for half precision, as other engines do, and for F32 with
+  /// scalar instructions, which are the exact definition of everything.
+  public var keyValueType: KeyValueType?
   /// Experts to hold at most, whatever the budget; nil for as many as fit.
   public var maximumSlots: Int?
 
@@ -60,15 +61,19 @@ public struct ModelOptions: Sendable {
 
   var effectiveThreads: Int { min(max(threads, 1), 1024) }
 
-  /// ``keyValueType``, when heads of the model called `name` can be kept like that.
+  /// ``keyValueType`` or what stands for nil, when heads of the model called `name` can be kept like
+  /// that.
   func keyValueType(for config: ModelConfig, name: String) throws -> KeyValueType {
+    guard let type = keyValueType else {
+      return try instructionSet ?? InstructionSet.detected() == .scalar ? .f32 : .f16
+    }
     let size = config.attention.headSize
-    guard keyValueType.isPossible(size: size) else {
+    guard type.isPossible(size: size) else {
       throw ModelGraphError(
         .invalidConfiguration,
-        "\(name): keys and values of type \(keyValueType) need heads of a multiple of "
-          + "\(keyValueType.tensorType.blockSize) elements, found \(size); use f16 or f32")
+        "\(name): keys and values of type \(type) need heads of a multiple of "
+          + "\(type.tensorType.blockSize) elements, found \(size); use f16 or f32")
     }
-    return keyValueType
+    return type
   }
 }

@@ -63,7 +63,7 @@ public final class Session {
     }
     lease = try model.beginSession()
     cache = try KVCache(
-      config: model.config, contextLength: length, type: model.keyValueType)
+      config: model.config, contextLength: length, type: model.plan.keyValueType)
     state = try RecurrentState(config: model.config)
     scratch = try Scratch(
       layout: ScratchLayout(

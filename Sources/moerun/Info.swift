@@ -35,7 +35,7 @@ struct Info: ParsableCommand {
       let report = InfoReport(
         pack: pack, config: config, plan: plan, threads: options.threads,
         io: ReadReport(choice), isa: try InstructionSet.detected().rawValue,
-        cachePolicy: options.cachePolicy, keyValueType: options.keyValueType)
+        cachePolicy: options.cachePolicy)
       if json { try Console.json(report) } else { Console.line(report.text) }
     }
   }
@@ -81,7 +81,7 @@ private struct InfoReport: Encodable {
 
   init(
     pack: PackDirectory, config: ModelConfig, plan: MemoryPlan, threads: Int, io: ReadReport,
-    isa: String, cachePolicy: CachePolicy, keyValueType: KeyValueType
+    isa: String, cachePolicy: CachePolicy
   ) {
     self.pack = pack.path
     kind = pack.manifest.kind.rawValue
@@ -104,7 +104,8 @@ private struct InfoReport: Encodable {
     memory = Memory(
       budgetBytes: plan.budget, residentBytes: plan.demand.residentBytes,
       tableBytes: plan.demand.tableBytes, kvCacheBytes: plan.cacheBytes,
-      kvType: keyValueType.rawValue, stateBytes: plan.stateBytes, scratchBytes: plan.scratchBytes,
+      kvType: plan.keyValueType.rawValue, stateBytes: plan.stateBytes,
+      scratchBytes: plan.scratchBytes,
       processBytes: plan.demand.processBytes, slotBytes: plan.demand.slotBytes,
       slots: plan.slotCount, contextTokens: plan.contextLength, batchTokens: plan.batch)
     self.io = io

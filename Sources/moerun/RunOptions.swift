@@ -83,8 +83,9 @@ struct RunOptions: ParsableArguments {
     name: .customLong("kv-type"),
     help: ArgumentHelp(
       "What keys and values of the context are kept as: f16, q8_0 (half of that) or f32 (exact, "
-        + "twice that); changes the text a little.", valueName: "type"))
-  var keyValueType = KeyValueType.f16
+        + "twice that); changes the text a little. (default: f16; f32 with scalar instructions)",
+      valueName: "type"))
+  var keyValueType: KeyValueType?
 
   func validate() throws {
     if let ioThreads, !(1...64).contains(ioThreads) {

@@ -50,7 +50,7 @@ struct RunFacts: Encodable {
     io = loaded.reading
     isa = loaded.model.instructionSet.rawValue
     activationBits = loaded.model.activationBits
-    kvType = loaded.model.keyValueType.rawValue
+    kvType = loaded.model.plan.keyValueType.rawValue
     let statistics = loaded.model.store.statistics
     warmExperts = statistics.warmExperts
     warmBytes = statistics.warmBytes

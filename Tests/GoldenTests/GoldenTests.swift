@@ -36,8 +36,7 @@ struct GoldenTests {
     let exact = try checkpoint.exactLogits
     let vocabulary = checkpoint.meta.shape[1]
     for set in InstructionSet.allCases where set.isAvailable {
-      let ours = try PackedCheckpoint.logits(
-        try packed.model(set) { $0.keyValueType = .f32 }, tokens)
+      let ours = try PackedCheckpoint.logits(try packed.model(set), tokens)
       try #require(ours.count == exact.count)
       let distance = LogitDistance(exact: exact, other: ours, vocabulary: vocabulary)
       if set == .scalar { #expect(distance.normalizedError <= 1e-9) }

@@ -47,11 +47,7 @@ struct ReferenceTests {
 
   @Test("logits agree with the exact ones at all positions", arguments: InstructionSet.available)
   func logits(_ instructionSet: InstructionSet) throws {
-    let session = try Session(
-      model: try Checkpoint.model {
-        $0.instructionSet = instructionSet
-        $0.keyValueType = .f32
-      })
+    let session = try Session(model: try Checkpoint.model { $0.instructionSet = instructionSet })
     let found = try session.allLogits(try Checkpoint.tokens())
     let exact = try Floats.read(Fixtures.path(Checkpoint.reference + "/exact.logits.f32"))
     #expect(
