@@ -139,15 +139,6 @@ uint64_t cp_physical_memory_bytes(void) {
 #endif
 }
 
-int cp_processor_count(void) {
-#if defined(__linux__)
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
-#endif
-  long count = sysconf(_SC_NPROCESSORS_ONLN);
-  return count > 0 ? (int)count : 1;
-}
-
 bool cp_lock(int fd) {
   int status;
   do status = flock(fd, LOCK_EX | LOCK_NB);

@@ -29,8 +29,9 @@ public enum SystemMemory {
     return peak
   }
 
-  /// Logical processors that this process may run on.
-  public static var processorCount: Int { Int(cp_processor_count()) }
+  /// Cores that this process may run on: processors that share one count once, for they share its
+  /// arithmetic units.
+  public static var coreCount: Int { Int(cp_cores(nil, 0)) }
 
   /// What Linux can give out without swapping.
   private static var available: UInt64? {

@@ -48,7 +48,8 @@ public final class Model: Sendable {
     self.kernels = kernels
     prefetch = options.prefetch
     precision = options.precision
-    pool = ComputePool(threads: options.effectiveThreads)
+    pool = ComputePool(
+      threads: options.effectiveThreads, isPinned: options.pinsThreads)
     angles = RotaryAngles(config.attention)
   }
 

@@ -19,6 +19,8 @@ public struct ModelOptions: Sendable {
   public var batch: Int?
   /// Threads that compute, 1 to 1024.
   public var threads: Int
+  /// Whether each of these stays on a core of its own.
+  public var pinsThreads = false
   /// How experts are read.
   public var reading = ReadSettings.standard
   /// When weights are compared with their checksums.

@@ -17,8 +17,11 @@ struct RunOptions: ParsableArguments {
       valueName: "size"))
   var memory: ByteSize?
 
-  @Option(help: ArgumentHelp("Threads that compute. (default: all processors)", valueName: "n"))
+  @Option(help: ArgumentHelp("Threads that compute. (default: one a core)", valueName: "n"))
   var threads: Int?
+
+  @Flag(help: "Keep each compute thread on a core of its own.")
+  var pin = false
 
   @Option(
     name: .customLong("io-backend"),
@@ -146,7 +149,8 @@ struct RunOptions: ParsableArguments {
 
   /// These options as the model takes them.
   func modelOptions(contextLength: Int, reading: ReadSettings) -> ModelOptions {
-    var options = ModelOptions(threads: threads ?? SystemMemory.processorCount)
+    var options = ModelOptions(threads: threads ?? SystemMemory.coreCount)
+    options.pinsThreads = pin
     options.memoryBudget = Int(clamping: budget)
     options.contextLength = contextLength
     options.batch = batch

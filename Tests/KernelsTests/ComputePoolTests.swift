@@ -33,6 +33,44 @@ import Testing
     }
   }
 
+  #if os(Linux)
+    @Test("Pinned threads stay on one processor each, no two on the same")
+    func pinned() {
+      let mine = Self.allowedProcessors()
+      let pool = ComputePool(threads: 2, isPinned: true)
+      let seen = Mutex<[pthread_t: String]>([:])
+      // Until the second thread, which may sleep, has come for a share.
+      for _ in 0..<10_000 where seen.withLock({ $0.count }) < 2 {
+        pool.forEach(64, grain: 1) { _ in
+          usleep(50)
+          let processors = Self.allowedProcessors()
+          seen.withLock { $0[pthread_self()] = processors }
+        }
+      }
+      let own = seen.withLock { $0.removeValue(forKey: pthread_self()) }
+      // The calling thread is left alone.
+      #expect(own == mine)
+      let others = seen.withLock { Array($0.values) }
+      #expect(others.count == 1)
+      // One core cannot keep two threads apart.
+      let isAlone = others.allSatisfy { Int($0) != nil }
+      #expect(isAlone || Int(mine) != nil)
+    }
+
+    /// The calling thread's processors as the kernel lists them, as in `0,2-3`.
+    private static func allowedProcessors() -> String {
+      guard let file = fopen("/proc/thread-self/status", "r") else { return "" }
+      defer { fclose(file) }
+      var line = [CChar](repeating: 0, count: 4096)
+      while fgets(&line, Int32(line.count), file) != nil {
+        let text = line.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } ?? "" }
+        let parts = text.split(whereSeparator: \.isWhitespace)
+        if parts.first == "Cpus_allowed_list:" { return parts.last.map(String.init) ?? "" }
+      }
+      return ""
+    }
+  #endif
+
   @Test("Thousands of small jobs follow each other, with and without sleep", arguments: [2, 16])
   func manyJobs(threads: Int) {
     let pool = ComputePool(threads: threads)

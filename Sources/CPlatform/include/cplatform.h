@@ -1,5 +1,5 @@
-/* What Swift's libc import hides: open flags behind _GNU_SOURCE, thread names and affinity, huge
- * pages, and peak memory. Every function is safe to call from any thread. */
+/* What Swift's libc import hides: open flags behind _GNU_SOURCE, thread names, huge pages, and peak
+ * memory. Every function is safe to call from any thread. */
 #ifndef CPLATFORM_H
 #define CPLATFORM_H
 
@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "cp_interrupt.h"
+#include "cp_processors.h"
 #include "cp_terminal.h"
 #include "cp_uring.h"
 
@@ -48,9 +49,6 @@ uint64_t cp_peak_resident_bytes(void);
 
 /* Physical memory of the machine in bytes; 0 when unknown. */
 uint64_t cp_physical_memory_bytes(void);
-
-/* Logical processors this process may run on. */
-int cp_processor_count(void);
 
 /* Takes the lock of the open file or directory `fd`, without waiting; it ends with the descriptor, or
  * the process. False when another descriptor holds it; true also where locks do not exist. */
