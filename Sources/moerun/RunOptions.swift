@@ -78,7 +78,7 @@ struct RunOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Bits of activations in products with quantised weights: 16, as good as floats, or 8, as in "
-        + "llama.cpp; changes the text a little, and with avx512 prompts are faster.",
+        + "llama.cpp; changes the text a little, and prompts are faster.",
       valueName: "bits"))
   var activations = ActivationBits.sixteen
 

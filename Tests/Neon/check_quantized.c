@@ -11,10 +11,7 @@ typedef struct {
   float *minima;
 } whole_row;
 
-/* With 8 bits the kernels multiply upper bytes and a scale 256 times as large; AVX2 multiplies values
- * 256 times as large, which is the same but for subnormal scales. */
-extern bool keeps_256_in_values;
-
+/* With 8 bits the kernels multiply upper bytes and a scale 256 times as large. */
 static void quantize_model(const float *x, size_t columns, bool is_wide, whole_row to) {
   for (size_t g = 0; g < columns / 32; g++) {
     float top = 0;
@@ -30,9 +27,9 @@ static void quantize_model(const float *x, size_t columns, bool is_wide, whole_r
     for (size_t i = 0; i < 32; i++) {
       const int32_t fine = has_values ? (int32_t)nearbyintf(x[32 * g + i] * factor) : 0;
       const int32_t upper = (int32_t)floorf((float)(fine + 128) / 256);
-      to.values[32 * g + i] = is_wide ? fine : keeps_256_in_values ? 256 * upper : upper;
+      to.values[32 * g + i] = is_wide ? fine : upper;
     }
-    to.scales[g] = is_wide || keeps_256_in_values ? scale : 256 * scale;
+    to.scales[g] = is_wide ? scale : 256 * scale;
   }
 }
 

@@ -6,7 +6,6 @@
 #include "check.h"
 
 const ck_kernels *kernels;
-bool keeps_256_in_values;
 
 #if defined(__aarch64__)
 
@@ -23,8 +22,7 @@ static const char *choose(const char *kind) {
 #else
 
 static const char *choose(const char *kind) {
-  keeps_256_in_values = strcmp(kind, "avx2") == 0;
-  kernels = keeps_256_in_values ? ck_avx2_kernels() : ck_avx512_kernels();
+  kernels = strcmp(kind, "avx2") == 0 ? ck_avx2_kernels() : ck_avx512_kernels();
   return kind;
 }
 

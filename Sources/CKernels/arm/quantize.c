@@ -1,5 +1,5 @@
 /* Activations to integers with a scale for 32 neighbours. The values, scales and sums are those of the
- * AVX-512 kernels, to the bit; AVX2 has the factor 256 of 8-bit activations in the values. */
+ * x86 kernels, to the bit. */
 #include "activations.h"
 #include "neon.h"
 

@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* 32 neighbours share a scale: x[i] = scale * value, |value| <= 127 * 256. Of the 32 values those of
- * even columns come first, then those of odd ones: that is how the weights' bytes widen to 16 bits
- * without crossing lanes. */
+/* 32 neighbours share a scale: x[i] = scale * value, |value| <= 127 * 256, or 127 with 8-bit activations. Of
+ * 32 values those of even columns come first, then those of odd ones: that is how the weights' bytes
+ * widen to 16 bits without crossing lanes. 8-bit activations are there as bytes, too, in their order. */
 typedef struct ck_activations256 {
   int32_t *whole32; /* [columns / 32]: sum of the values, for weights that are offset */
   int32_t *whole16; /* [columns / 16] */
@@ -15,9 +15,10 @@ typedef struct ck_activations256 {
   float *scales;    /* [columns / 32] */
   float *sums32;    /* [columns / 32]: scale * sum of the values, for the minima of weights */
   float *sums16;    /* [columns / 16] */
+  int8_t *bytes;    /* [columns] */
 } ck_activations256;
 
-/* Finds the parts of the row at `row`; `columns` is a multiple of 32. They take 2.9 bytes a column, less
+/* Finds the parts of the row at `row`; `columns` is a multiple of 32. They take 3.9 bytes a column, less
  * than ck_activations_bytes. Whole sums come first: 64 bytes from any of them are in the row. */
 static inline ck_activations256 ck_activations256_at(void *row, size_t columns) {
   const size_t groups = columns / 32;
@@ -28,6 +29,7 @@ static inline ck_activations256 ck_activations256_at(void *row, size_t columns) 
   a.scales = (float *)(void *)(a.values + columns);
   a.sums32 = a.scales + groups;
   a.sums16 = a.sums32 + groups;
+  a.bytes = (int8_t *)(void *)(a.sums16 + 2 * groups);
   return a;
 }
 

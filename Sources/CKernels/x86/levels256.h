@@ -88,10 +88,43 @@ typedef struct {
  * sign; an OFFSET of CK_SIGNED says that they are levels. */
 #define CK_SIGNED 0x100
 #define CK_DEFINE_AVX2_LEVELS(NAME, ELEMENTS, GROUP, MINIMA, OFFSET)                                   \
-  CK_AVX2 void ck_avx2_tile_##NAME(const uint8_t *const rows[CK_TILE_ROWS], size_t offset,             \
-                                   size_t count, ck_scratch256 *s) {                                   \
+  CK_AVX2_INLINE __m256i NAME##_levels(__m256i codes) {                                                \
+    return _mm256_sub_epi8(codes, _mm256_set1_epi8((char)(OFFSET)));                                   \
+  }                                                                                                    \
+  CK_AVX2_INLINE __m256i NAME##_bytes(__m256i codes) { return ck_narrow_bytes(codes, OFFSET); }        \
+  CK_AVX2_INLINE __m256i NAME##_wide_product(__m256i codes, const int16_t *values, size_t i) {         \
+    return (OFFSET) == CK_SIGNED ? ck_multiply_levels(codes, values + 32 * i)                          \
+                                 : ck_multiply_codes(codes, values + 32 * i);                          \
+  }                                                                                                    \
+  CK_AVX2_INLINE __m256i NAME##_narrow_product(__m256i codes, const int8_t *values, size_t i) {        \
+    return ck_multiply_bytes(NAME##_bytes(codes), values + 32 * i, (OFFSET) == CK_BYTES_OFFSET);       \
+  }                                                                                                    \
+  CK_DEFINE_AVX2_TILE(tile, NAME, ELEMENTS, GROUP, MINIMA, NAME##_levels, ck_put_turned, 0)            \
+  CK_DEFINE_AVX2_TILE(narrow_tile, NAME, ELEMENTS, GROUP, MINIMA, NAME##_bytes, ck_put_turned_bytes,   \
+                      ck_narrow_offset(OFFSET))                                                        \
+  CK_DEFINE_AVX2_ROWS(rows, NAME, ELEMENTS, GROUP, MINIMA, NAME##_wide_product, int16_t, values,       \
+                      (OFFSET) == CK_SIGNED ? 0 : (OFFSET))                                            \
+  CK_DEFINE_AVX2_ROWS(narrow_rows, NAME, ELEMENTS, GROUP, MINIMA, NAME##_narrow_product, int8_t, bytes, \
+                      ck_narrow_offset(OFFSET))
+
+/* Codes that fill a byte: 8-bit products cannot take them without a sign. */
+#define CK_BYTES_OFFSET 128
+
+/* What 8-bit products take for codes: levels with their signs where codes fill a byte, else codes without
+ * a sign, which are levels and this offset. */
+CK_AVX2_INLINE int ck_narrow_offset(const int offset) {
+  return offset == CK_BYTES_OFFSET ? 0 : offset == CK_SIGNED ? CK_NARROW_SIGNED : offset;
+}
+
+CK_AVX2_INLINE __m256i ck_narrow_bytes(__m256i codes, const int offset) {
+  if (offset == CK_BYTES_OFFSET) return _mm256_xor_si256(codes, _mm256_set1_epi8((char)0x80));
+  return offset == CK_SIGNED ? _mm256_add_epi8(codes, _mm256_set1_epi8(CK_NARROW_SIGNED)) : codes;
+}
+
+#define CK_DEFINE_AVX2_TILE(KIND, NAME, ELEMENTS, GROUP, MINIMA, CONVERT, PUT, OFFSET)                 \
+  CK_AVX2 void ck_avx2_##KIND##_##NAME(const uint8_t *const rows[CK_TILE_ROWS], size_t offset,         \
+                                       size_t count, ck_scratch256 *s) {                               \
     const size_t blocks = count / (ELEMENTS), in_block = (ELEMENTS) / (GROUP);                         \
-    const __m256i less = _mm256_set1_epi8((char)(OFFSET));                                             \
     for (size_t first = 0; first < CK_TILE_ROWS; first += 8) {                                         \
       ck_block_note notes[8][8];                                                                       \
       const ck_block_##NAME *b[8];                                                                     \
@@ -108,24 +141,25 @@ typedef struct {
         const size_t block = c / (ELEMENTS), g = c % (ELEMENTS) / 32;                                  \
         __m256i v[8];                                                                                  \
         _Pragma("clang loop unroll(full)") for (size_t r = 0; r < 8; r++) {                            \
-          const __m256i codes = NAME##_codes(b[r] + block, (int)g, &notes[r][block]);                  \
-          v[r] = _mm256_sub_epi8(codes, less);                                                         \
+          v[r] = CONVERT(NAME##_codes(b[r] + block, (int)g, &notes[r][block]));                        \
         }                                                                                              \
         ck_transpose_vectors8(v);                                                                      \
-        ck_put_turned(s, c, first, v);                                                                 \
+        PUT(s, c, first, v);                                                                           \
       }                                                                                                \
     }                                                                                                  \
     ck_turn_scales(s, count / (GROUP), MINIMA);                                                        \
-  }                                                                                                    \
-  CK_AVX2_INLINE __m256i NAME##_product(const ck_block_##NAME *b, size_t i, const ck_block_note *notes, \
-                                        const int16_t *values) {                                       \
+    s->offset = OFFSET;                                                                                \
+  }
+
+#define CK_DEFINE_AVX2_ROWS(KIND, NAME, ELEMENTS, GROUP, MINIMA, PRODUCT, VALUE, VALUES, OFFSET)       \
+  CK_AVX2_INLINE __m256i NAME##_##KIND##_part(const ck_block_##NAME *b, size_t i,                      \
+                                              const ck_block_note *notes, const VALUE *values) {       \
     const size_t block = i / ((ELEMENTS) / 32), g = i % ((ELEMENTS) / 32);                             \
-    const __m256i codes = NAME##_codes(b + block, (int)g, notes + ((ELEMENTS) == 256 ? 0 : block));    \
-    return (OFFSET) == CK_SIGNED ? ck_multiply_levels(codes, values + 32 * i)                          \
-                                 : ck_multiply_codes(codes, values + 32 * i);                          \
+    const ck_block_note *note = notes + ((ELEMENTS) == 256 ? 0 : block);                               \
+    return PRODUCT(NAME##_codes(b + block, (int)g, note), values, i);                                  \
   }                                                                                                    \
-  CK_AVX2 void ck_avx2_rows_##NAME(const uint8_t *const rows[CK_HALF_ROWS], size_t columns,            \
-                                   ck_token256 x, float out[CK_HALF_ROWS]) {                           \
+  CK_AVX2 void ck_avx2_##KIND##_##NAME(const uint8_t *const rows[CK_HALF_ROWS], size_t columns,        \
+                                       ck_token256 x, float out[CK_HALF_ROWS]) {                       \
     ck_panel p;                                                                                        \
     __m256 sums = _mm256_setzero_ps();                                                                 \
     for (size_t column = 0; column < columns; column += CK_PANEL_COLUMNS) {                            \
@@ -137,7 +171,7 @@ typedef struct {
         for (size_t c = 0; c < count; c += CK_TILE_COLUMNS, b += CK_TILE_COLUMNS / (ELEMENTS)) {       \
           const size_t parts = count - c < CK_TILE_COLUMNS ? (count - c) / 32 : 8;                     \
           const size_t g = c / (GROUP);                                                                \
-          const int16_t *values = x.values + column + c;                                               \
+          const VALUE *values = x.VALUES + column + c;                                                 \
           ck_block_note notes[8];                                                                      \
           ck_fetch_ahead(b, CK_TILE_COLUMNS / (ELEMENTS) * sizeof *b);                                 \
           for (size_t k = 0; k < parts / ((ELEMENTS) / 32); k++) {                                     \
@@ -147,15 +181,14 @@ typedef struct {
           __m256i v[8];                                                                                \
           if (parts == 8) {                                                                            \
             _Pragma("clang loop unroll(full)") for (size_t i = 0; i < 8; i++) {                        \
-              v[i] = NAME##_product(b, i, notes, values);                                              \
+              v[i] = NAME##_##KIND##_part(b, i, notes, values);                                        \
             }                                                                                          \
           } else {                                                                                     \
             for (size_t i = 0; i < 8; i++) {                                                           \
-              v[i] = i < parts ? NAME##_product(b, i, notes, values) : _mm256_setzero_si256();         \
+              v[i] = i < parts ? NAME##_##KIND##_part(b, i, notes, values) : _mm256_setzero_si256();   \
             }                                                                                          \
           }                                                                                            \
-          ck_put_whole(p.whole[r] + g, v, GROUP, (OFFSET) == CK_SIGNED ? 0 : (OFFSET),                 \
-                       x.whole + column / (GROUP) + g);                                                \
+          ck_put_whole(p.whole[r] + g, v, GROUP, OFFSET, x.whole + column / (GROUP) + g);              \
         }                                                                                              \
       }                                                                                                \
       sums = ck_add_panel(&p, sums, x, column, count / (GROUP), GROUP, MINIMA);                        \

@@ -1,32 +1,13 @@
 /* The AVX2 matrix product of quantised weights with quantised activations; tile256.h says how rows and
  * tokens meet. */
 #include "../internal/activations.h"
-#include "tile256.h"
+#include "tokens256.h"
 
 #if defined(__x86_64__)
-
-/* How to multiply by a type. */
-typedef struct {
-  ck_avx2_tile *load;  /* several tokens: the weights of a tile */
-  ck_avx2_rows8 *rows; /* one token */
-  uint8_t group;       /* weights that share a scale: 16 or 32 */
-  bool has_minima;
-} type_kernels;
-
-#define TYPE(NAME, GROUP, MINIMA) \
-  [CK_##NAME] = {ck_avx2_tile_##NAME, ck_avx2_rows_##NAME, GROUP, MINIMA},
-static const type_kernels types[CK_TYPES] = {CK_EACH_LEVEL_TYPE(TYPE)};
 
 CK_AVX2_INLINE __m256i pair(const int16_t *values) {
   return _mm256_set1_epi32((int)ck_load_u32(values));
 }
-
-/* Tokens that meet a tile together: two sums each, two vectors of weights and a pair of activations are
- * in the 16 registers, and three or six are no faster (Zen 4). */
-enum { MOST_TOKENS = 4 };
-
-/* Keeps the compiler from adding up in another order: it would run out of registers and spill. */
-#define CK_KEEP_SUM(v) __asm__("" : "+x"(v))
 
 /* Adds what one tile gives for `tokens` tokens from `first` on. All after `count` are constants: tokens,
  * weights that share a scale, and whether there are minima. */
@@ -34,12 +15,11 @@ CK_AVX2_INLINE void multiply_tile(ck_scratch256 *s, const ck_token256 *x, size_t
                                   size_t count, const int tokens, const size_t group,
                                   const bool has_minima) {
   const ck_token256 *mine = x + first;
-  const int16_t *values[MOST_TOKENS];
+  const int16_t *values[CK_MOST_TOKENS];
   for (int t = 0; t < tokens; t++) values[t] = mine[t].values + column;
   for (size_t c = 0; c < count; c += 32) {
-    const size_t at = column + c;
     _Pragma("clang loop unroll(full)") for (size_t part = 0; part < 32 / group; part++) {
-      __m256i whole[MOST_TOKENS][2];
+      __m256i whole[CK_MOST_TOKENS][2];
       for (int t = 0; t < tokens; t++) whole[t][0] = whole[t][1] = _mm256_setzero_si256();
       _Pragma("clang loop unroll(full)") for (size_t i = 0; i < group / 4; i++) {
         const size_t four = part * (group / 4) + i;
@@ -56,61 +36,46 @@ CK_AVX2_INLINE void multiply_tile(ck_scratch256 *s, const ck_token256 *x, size_t
           }
         }
       }
-      const size_t g = c / group + part;
-      for (int t = 0; t < tokens; t++) {
-        float *sums = s->sums[first + (size_t)t];
-        const float step = mine[t].scales[at / 32];
-        const float sum = has_minima ? mine[t].sums[column / group + g] : 0;
-        for (size_t r = 0; r < 2; r++) {
-          const __m256 old = _mm256_load_ps(sums + 8 * r);
-          _mm256_store_ps(sums + 8 * r,
-                          ck_add_group(old, whole[t][r], _mm256_load_ps(&s->scales[g][8 * r]), step,
-                                       _mm256_load_ps(&s->minima[g][8 * r]), sum, has_minima));
-        }
-      }
+      ck_add_to_sums(s, mine, first, column, c, part, whole, tokens, group, has_minima);
     }
   }
 }
 
-/* Tokens go through a tile in groups of nearly the same size: a small last group would leave the
- * multipliers waiting for their own results. */
-#define TOKENS(N, GROUP, MINIMA)                                                                   \
-  case N:                                                                                          \
-    multiply_tile(s, x, t, column, count, N, GROUP, MINIMA);                                       \
-    break;
-#define MULTIPLY(NAME, GROUP, MINIMA)                                                              \
-  CK_AVX2 static void NAME(ck_scratch256 *s, const ck_token256 *x, size_t tokens, size_t column,   \
-                           size_t count) {                                                         \
-    const size_t most = MOST_TOKENS;                                                               \
-    for (size_t t = 0; t < tokens;) {                                                              \
-      const size_t left = tokens - t, groups = (left + most - 1) / most;                           \
-      const size_t next = (left + groups - 1) / groups;                                            \
-      switch (next) {                                                                              \
-        TOKENS(1, GROUP, MINIMA)                                                                   \
-        TOKENS(2, GROUP, MINIMA)                                                                   \
-        TOKENS(3, GROUP, MINIMA)                                                                   \
-        TOKENS(4, GROUP, MINIMA)                                                                   \
-      }                                                                                            \
-      t += next;                                                                                   \
-    }                                                                                              \
-  }
+/* Four tokens: two sums each, two vectors of weights and a pair of activations are in the 16 registers, and
+ * three or six are no faster (Zen 4). */
+#define MULTIPLY(NAME, GROUP, MINIMA)                                                          \
+  CK_MULTIPLY_TILE(NAME, 4, multiply_tile(s, x, t, column, count, TOKENS, GROUP, MINIMA))
 
-MULTIPLY(multiply_32, 32, false)
-MULTIPLY(multiply_32_minima, 32, true)
-MULTIPLY(multiply_16, 16, false)
-MULTIPLY(multiply_16_minima, 16, true)
+static MULTIPLY(multiply_32, 32, false)
+static MULTIPLY(multiply_32_minima, 32, true)
+static MULTIPLY(multiply_16, 16, false)
+static MULTIPLY(multiply_16_minima, 16, true)
 
-typedef void multiply_function(ck_scratch256 *, const ck_token256 *, size_t, size_t, size_t);
+/* How to multiply by a type with activations of some bits. */
+typedef struct {
+  ck_avx2_tile *load;         /* several tokens: the weights of a tile */
+  ck_avx2_multiply *multiply; /* NULL: as with more bits */
+  ck_avx2_rows8 *rows;        /* one token */
+} product;
 
-/* By weights that share a scale, and whether there are minima. */
-static multiply_function *const functions[2][2] = {
-    {multiply_16, multiply_16_minima},
-    {multiply_32, multiply_32_minima},
-};
+typedef struct {
+  product wide, narrow;
+  uint8_t group; /* weights that share a scale: 16 or 32 */
+} type_kernels;
+
+#define WIDE(GROUP, MINIMA)                                         \
+  ((GROUP) == 32 ? ((MINIMA) ? multiply_32_minima : multiply_32)   \
+                 : ((MINIMA) ? multiply_16_minima : multiply_16))
+#define TYPE(NAME, GROUP, MINIMA)                                                              \
+  [CK_##NAME] = {{ck_avx2_tile_##NAME, WIDE(GROUP, MINIMA), ck_avx2_rows_##NAME},              \
+                 {ck_avx2_narrow_tile_##NAME, CK_NARROW_##NAME, ck_avx2_narrow_rows_##NAME},   \
+                 GROUP},
+static const type_kernels types[CK_TYPES] = {CK_EACH_LEVEL_TYPE(TYPE)};
 
 static ck_token256 token_at(const void *row, size_t columns, size_t group) {
   const ck_activations256 a = ck_activations256_at((void *)(uintptr_t)row, columns);
   return (ck_token256){.values = a.values,
+                       .bytes = a.bytes,
                        .scales = a.scales,
                        .sums = group == 32 ? a.sums32 : a.sums16,
                        .whole = group == 32 ? a.whole32 : a.whole16};
@@ -167,17 +132,17 @@ CK_AVX2_INLINE void put_sums(const ck_scratch256 *s, size_t tokens, size_t heigh
 }
 
 CK_AVX2 void ck_avx2_multiply_quantized(ck_matrix w, const void *x, const int32_t *list,
-                                        size_t tokens, bool is_wide __attribute__((unused)),
-                                        float *out, size_t out_stride) {
+                                        size_t tokens, bool is_wide, float *out,
+                                        size_t out_stride) {
   const ck_type *blocks = ck_find_type(w.type);
   const type_kernels *type = &types[w.type];
-  multiply_function *multiply = functions[type->group == 32][type->has_minima];
   if (tokens == 1) {
     ck_token256 token;
     find_tokens(&token, x, list, 0, 1, w.columns, type->group);
-    multiply_rows(w, type->rows, token, out);
+    multiply_rows(w, is_wide ? type->wide.rows : type->narrow.rows, token, out);
     return;
   }
+  const product *product = is_wide || !type->narrow.multiply ? &type->wide : &type->narrow;
   ck_scratch256 s;
   ck_token256 here[CK_TOKEN_GROUP];
   const bool is_one_group = tokens <= CK_TOKEN_GROUP;
@@ -194,8 +159,8 @@ CK_AVX2 void ck_avx2_multiply_quantized(ck_matrix w, const void *x, const int32_
         const size_t left = w.columns - column;
         const size_t count = left < CK_TILE_COLUMNS ? left : CK_TILE_COLUMNS;
         const size_t offset = ck_bytes_of(blocks, column);
-        type->load(rows, offset, count, &s);
-        multiply(&s, here, group, column, count);
+        product->load(rows, offset, count, &s);
+        product->multiply(&s, here, group, column, count);
       }
       put_sums(&s, group, height, out + done * out_stride + row, out_stride);
     }

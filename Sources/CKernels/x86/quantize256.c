@@ -18,12 +18,17 @@ CK_AVX2_INLINE int32_t sum_of8(__m256i v) {
   return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 1)));
 }
 
-/* Eight values; to the nearest multiple of 256 unless they are wide. */
+/* Eight values of 16 bits, or the nearest ones of 8. */
 CK_AVX2_INLINE __m256i to_steps(__m256 x, __m256 factor, __m256i kept, bool is_wide) {
   const __m256i v = _mm256_and_si256(_mm256_cvtps_epi32(_mm256_mul_ps(x, factor)), kept);
-  if (is_wide) return v;
-  const __m256i nearest = _mm256_srai_epi32(_mm256_add_epi32(v, _mm256_set1_epi32(128)), 8);
-  return _mm256_slli_epi32(nearest, 8);
+  return is_wide ? v : _mm256_srai_epi32(_mm256_add_epi32(v, _mm256_set1_epi32(128)), 8);
+}
+
+/* 32 values in order, 8 bits each. */
+CK_AVX2_INLINE void put_bytes(int8_t *to, const __m256i v[4]) {
+  const __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  _mm256_storeu_si256((__m256i *)(void *)to, _mm256_permutevar8x32_epi32(bytes, order));
 }
 
 /* Sixteen 32-bit values in order to the even ones and the odd ones, 16 bits each. */
@@ -53,7 +58,7 @@ CK_AVX2 void ck_avx2_quantize(const float *x, size_t x_stride, size_t columns, s
       }
       const float top = ck_float_from_bits((uint32_t)largest_of8(largest));
       const ck_activation_scale rule = ck_scale_activations(top);
-      const float scale = rule.scale;
+      const float scale = is_wide ? rule.scale : 256 * rule.scale;
       const __m256i kept = _mm256_set1_epi32(rule.factor != 0 ? -1 : 0);
       const __m256 factor = _mm256_set1_ps(rule.factor);
       __m256i v[4];
@@ -61,6 +66,7 @@ CK_AVX2 void ck_avx2_quantize(const float *x, size_t x_stride, size_t columns, s
       int16_t *values = to.values + 32 * g;
       put16(values, values + 16, v[0], v[1]);
       put16(values + 8, values + 24, v[2], v[3]);
+      if (!is_wide) put_bytes(to.bytes + 32 * g, v);
       const int32_t head = sum_of8(_mm256_add_epi32(v[0], v[1]));
       const int32_t tail = sum_of8(_mm256_add_epi32(v[2], v[3]));
       to.scales[g] = scale;

@@ -12,9 +12,10 @@
 enum { CK_HALF_ROWS = 8 };
 
 /* What a product needs to know of a token; `sums` and `whole` are those of groups of 16 or 32, as the
- * weights have them. */
+ * weights have them; `bytes` are there with 8-bit activations. */
 typedef struct {
   const int16_t *values;
+  const int8_t *bytes;
   const float *scales, *sums;
   const int32_t *whole;
 } ck_token256;
@@ -99,6 +100,17 @@ CK_AVX2_INLINE __m256i ck_multiply_codes(__m256i codes, const int16_t *values) {
                            _mm256_srli_epi16(codes, 8), values);
 }
 
+/* 32 bytes by 32 8-bit activations; lane i has the sum of four neighbours. Bytes have no sign and are at
+ * most 129, which keeps a pair's sum within 16 bits; or they have signs (a constant), which the
+ * activations take over. */
+CK_AVX2_INLINE __m256i ck_multiply_bytes(__m256i bytes, const int8_t *values, const bool have_signs) {
+  const __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)values);
+  const __m256i pairs = have_signs
+                            ? _mm256_maddubs_epi16(_mm256_abs_epi8(bytes), _mm256_sign_epi8(x, bytes))
+                            : _mm256_maddubs_epi16(bytes, x);
+  return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+
 /* The sums of each 16-byte lane of eight vectors: result 0 is that of the lower lanes, in the order of
  * the vectors, result 1 that of the upper ones. */
 CK_AVX2_INLINE void ck_add_within_lanes(const __m256i v[8], __m256i sums[2]) {
@@ -171,7 +183,8 @@ CK_AVX2_INLINE __m256 ck_add_panel(const ck_panel *p, __m256 sums, ck_token256 x
 typedef void ck_avx2_rows8(const uint8_t *const rows[CK_HALF_ROWS], size_t columns, ck_token256 x,
                            float out[CK_HALF_ROWS]);
 
-#define CK_DECLARE_AVX2_ROWS(NAME, GROUP, MINIMA) ck_avx2_rows8 ck_avx2_rows_##NAME;
+#define CK_DECLARE_AVX2_ROWS(NAME, GROUP, MINIMA) \
+  ck_avx2_rows8 ck_avx2_rows_##NAME, ck_avx2_narrow_rows_##NAME;
 CK_EACH_LEVEL_TYPE(CK_DECLARE_AVX2_ROWS)
 #undef CK_DECLARE_AVX2_ROWS
 
