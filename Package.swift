@@ -65,10 +65,11 @@ let package = Package(
       name: "ExpertPack", dependencies: ["CZstd", "Tensors", "FileIO", "GGUF", system],
       swiftSettings: common),
     .target(
-      name: "Packer",
-      dependencies: [
-        "Tensors", "FileIO", "GGUF", "ExpertPack", .product(name: "Yams", package: "Yams"),
-      ],
+      name: "Recipes",
+      dependencies: ["Tensors", "FileIO", "GGUF", .product(name: "Yams", package: "Yams")],
+      swiftSettings: strict),
+    .target(
+      name: "Packer", dependencies: ["Tensors", "FileIO", "GGUF", "ExpertPack", "Recipes"],
       swiftSettings: common),
     .target(
       name: "Kernels", dependencies: ["CKernels", "CPlatform", "Tensors"],
@@ -91,7 +92,8 @@ let package = Package(
     .executableTarget(
       name: "moepack",
       dependencies: [
-        "CommandSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer", arguments,
+        "CommandSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Recipes", "Packer",
+        arguments,
       ], swiftSettings: common),
     .executableTarget(
       name: "moerun",
@@ -141,8 +143,12 @@ let package = Package(
     .testTarget(
       name: "PackerTests",
       dependencies: [
-        "TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer", "Kernels",
+        "TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Recipes", "Packer", "Kernels",
       ],
+      swiftSettings: common),
+    .testTarget(
+      name: "RecipesTests",
+      dependencies: ["TestSupport", "Tensors", "FileIO", "GGUF", "Recipes"],
       swiftSettings: common),
     .target(
       name: "GGUFTestSupport", dependencies: ["GGUF", "Tensors"], path: "Tests/GGUFTestSupport",

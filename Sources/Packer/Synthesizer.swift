@@ -6,6 +6,7 @@ internal import FileIO
   internal import Foundation
 #endif
 internal import GGUF
+public import Recipes
 
 /// Writes a checkpoint of a recipe's shape with random weights, as a GGUF or as a pack of it.
 ///
@@ -19,21 +20,28 @@ public struct Synthesizer: Sendable {
     public var layers: Int?
     /// Tokens; nil for those of the shape.
     public var vocabulary: Int?
+    /// Experts of a layer; nil for those of the shape.
+    public var experts: Int?
     /// Start of the random numbers.
     public var seed: UInt64
 
     /// Options; by default the shape as it is, and seed 0.
-    public init(layers: Int? = nil, vocabulary: Int? = nil, seed: UInt64 = 0) {
+    public init(
+      layers: Int? = nil, vocabulary: Int? = nil, experts: Int? = nil, seed: UInt64 = 0
+    ) {
       self.layers = layers
       self.vocabulary = vocabulary
+      self.experts = experts
       self.seed = seed
     }
   }
 
+  /// The shape that is written.
+  public let shape: ModelShape
   /// Layers that are written.
-  public let layerCount: Int
+  public var layerCount: Int { shape.blockCount }
   /// Tokens of the vocabulary.
-  public let vocabularySize: Int
+  public var vocabularySize: Int { shape.vocabularySize }
   private let layout: GGUFWriter.Layout
   private let file: SyntheticFile
 
@@ -45,31 +53,55 @@ public struct Synthesizer: Sendable {
   ///   - recipe: Gives the shape.
   ///   - options: What differs from it.
   ///   - tokenizer: Path of a GGUF or pack whose tokenizer is taken; nil for the recipe's.
-  /// - Throws: ``SynthesisError`` for options out of range; what opening the tokenizer throws.
+  /// - Throws: ``SynthesisError`` for options out of range; `RecipeError` for a recipe without a shape;
+  ///   what opening the tokenizer throws.
   public init(recipe: Recipe, options: Options, tokenizer: String? = nil) throws {
-    let shape = recipe.shape
-    func inRange(_ name: String, _ value: Int, _ range: ClosedRange<Int>) throws -> Int {
-      guard range.contains(value) else {
-        throw SynthesisError(
-          "\(name): expected \(range.lowerBound) to \(range.upperBound), found \(value)")
-      }
-      return value
+    let whole = try recipe.requiredShape()
+    func check(_ name: String, _ value: Int?, _ range: ClosedRange<Int>) throws {
+      guard let value, !range.contains(value) else { return }
+      throw SynthesisError(
+        "\(name): expected \(range.lowerBound) to \(range.upperBound), found \(value)")
     }
-    layerCount = try inRange(
-      "layers", options.layers ?? shape.blockCount, RecipeShape.Limit.layers)
-    vocabularySize = try inRange(
-      "vocabulary", options.vocabulary ?? shape.vocabularySize, RecipeShape.Limit.vocabulary)
-    let path = tokenizer ?? recipe.tokenizerPath
+    try check("layers", options.layers, 1...Self.layerLimit)
+    try check("vocabulary", options.vocabulary, 1...Self.vocabularyLimit)
+    try check("experts", options.experts, 1...Self.expertLimit)
+    shape = whole.resized(
+      layers: options.layers, vocabulary: options.vocabulary, experts: options.experts)
+    let path = tokenizer ?? recipe.tokenizerPath ?? whole.tokenizer
     let vocabulary = try SyntheticVocabulary(
-      try Self.metadata(ofModel: path), size: vocabularySize, path: path)
-    let tensors = shape.tensors(layers: layerCount, vocabulary: vocabularySize)
+      try Self.metadata(ofModel: path), size: shape.vocabularySize, path: path)
+    let tensors = shape.tensors
     var writer = GGUFWriter(
-      metadata: shape.metadata(layers: layerCount, seed: options.seed, tokenizer: vocabulary))
+      metadata: Self.metadata(of: shape, seed: options.seed, tokenizer: vocabulary))
     for tensor in tensors {
       writer.add(tensor.name, type: tensor.type, dimensions: tensor.dimensions)
     }
     layout = try writer.layout(path: recipe.path)
     file = SyntheticFile(layout: layout, tensors: tensors, seed: options.seed)
+  }
+
+  /// Layers that a file may be asked for.
+  public static let layerLimit = 1024
+  /// Tokens that a file may be asked for.
+  public static let vocabularyLimit = 1 << 24
+  /// Experts a layer that a file may be asked for.
+  public static let expertLimit = 1 << 16
+
+  /// The metadata that llama.cpp's converter writes for `shape`, then the tokenizer.
+  private static func metadata(
+    of shape: ModelShape, seed: UInt64, tokenizer: SyntheticVocabulary
+  ) -> GGUFMetadata {
+    var result = GGUFMetadata()
+    result.set(.string(GGUFString(shape.architecture)), for: "general.architecture")
+    result.set(.string("model"), for: "general.type")
+    result.set(.string(GGUFString(shape.name)), for: "general.name")
+    result.set(
+      .string(GGUFString("random weights of the model's shape, moepack synth, seed \(seed)")),
+      for: "general.description")
+    for entry in shape.metadata { result.set(entry.value, for: entry.key) }
+    for entry in tokenizer.entries { result.set(entry.value, for: entry.key) }
+    result.set(.uint32(2), for: "general.quantization_version")
+    return result
   }
 
   private static func metadata(ofModel path: String) throws -> GGUFMetadata {

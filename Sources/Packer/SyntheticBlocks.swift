@@ -1,3 +1,4 @@
+internal import Recipes
 internal import Tensors
 
 /// Random blocks of a ggml type: random codes under scales that give the weights a wanted size.
@@ -59,13 +60,9 @@ struct SyntheticBlocks: Sendable {
   /// Root mean square of the sixteen codes of MXFP4.
   private static let fp4Magnitude = 2.926
 
-  /// The types that can be made, by ggml's number.
-  static let types: [TensorType] =
-    ([.f32, .f16, .bf16, .mxfp4] + layouts.keys).sorted { $0.id < $1.id }
-
-  /// Blocks of `type` with weights of `distribution`. Traps for a type not in ``types`` and for
-  /// bounds of any type but F32; a recipe has been checked for both.
-  init(type: TensorType, distribution: SyntheticTensor.Distribution) {
+  /// Blocks of `type` with weights of `distribution`. Traps for a type not in `ModelTensor.types` and
+  /// for bounds of any type but F32; a recipe has been checked for both.
+  init(type: TensorType, distribution: WeightDistribution) {
     blockBytes = type.bytesPerBlock
     // A multiple of 8 blocks is a multiple of 8 bytes whatever the block.
     stretchBytes = blockBytes * ((16384 / blockBytes + 8) & ~7)

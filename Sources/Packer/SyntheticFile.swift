@@ -1,5 +1,6 @@
 internal import FileIO
 internal import GGUF
+internal import Recipes
 
 /// A GGUF of random weights that exists only as its description: any range of it can be read.
 struct SyntheticFile: ByteSource {
@@ -18,7 +19,7 @@ struct SyntheticFile: ByteSource {
   /// The file that `layout` describes, with random weights of `tensors`, which are in the layout's
   /// order. Each tensor has a seed of its own, made of `seed` and its name: it does not change when
   /// others come or go.
-  init(layout: GGUFWriter.Layout, tensors: [SyntheticTensor], seed: UInt64) {
+  init(layout: GGUFWriter.Layout, tensors: [ModelTensor], seed: UInt64) {
     byteCount = layout.fileSize
     header = layout.header.bytes.withUnsafeBytes { Array($0) }
     contents = zip(layout.header.tensors, tensors).map { placed, tensor in

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CommandSupport
 import Packer
+import Recipes
 
 struct Synth: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -10,11 +11,11 @@ struct Synth: ParsableCommand {
       text means nothing. A GGUF, or directly the pack that converting it would give, which needs \
       the space only once. The same arguments give the same bytes. Examples:
 
-        moepack synth recipes/qwen3.5-397b-a17b.yaml -o four.gguf --layers 4
-        moepack synth recipes/qwen3.5-397b-a17b.yaml -o full.moepack
+        moepack synth qwen3.5-397b-a17b -o four.gguf --layers 4
+        moepack synth recipes/gpt-oss-20b.yaml -o full.moepack
       """)
 
-  @Argument(help: "The recipe.", completion: .file(extensions: ["yaml"]))
+  @Argument(help: "The recipe: its name or its file.", completion: .file(extensions: ["yaml"]))
   var recipe: String
 
   @Option(name: .shortAndLong, help: "What to write: NAME.gguf or NAME.moepack.")
@@ -25,6 +26,9 @@ struct Synth: ParsableCommand {
 
   @Option(help: "Tokens of the vocabulary. (default: those of the recipe)")
   var vocab: Int?
+
+  @Option(help: "Experts of a layer. (default: those of the recipe)")
+  var experts: Int?
 
   @Option(help: "Start of the random numbers.")
   var seed: UInt64 = 0
@@ -51,6 +55,9 @@ struct Synth: ParsableCommand {
     guard vocab.map((1...(1 << 24)).contains) ?? true else {
       throw ValidationError("--vocab takes 1 to \(1 << 24), found \(vocab ?? 0)")
     }
+    guard experts.map((1...(1 << 16)).contains) ?? true else {
+      throw ValidationError("--experts takes 1 to \(1 << 16), found \(experts ?? 0)")
+    }
     guard writesPack || (output == trimmedOutput && output.hasSuffix(".gguf")) else {
       throw ValidationError("-o takes NAME.gguf or NAME.moepack, found \(output)")
     }
@@ -64,8 +71,9 @@ struct Synth: ParsableCommand {
         : "what was written so far ends in .partial, run the same command again"
     ) {
       let synthesizer = try Synthesizer(
-        recipe: try Recipe.read(recipe),
-        options: .init(layers: layers, vocabulary: vocab, seed: seed), tokenizer: tokenizer)
+        recipe: try RecipeLibrary.standard.recipe(recipe),
+        options: .init(layers: layers, vocabulary: vocab, experts: experts, seed: seed),
+        tokenizer: tokenizer)
       let line = ProgressLine("synthesizing", total: synthesizer.byteCount)
       defer { line.clear() }
       let path = String(trimmedOutput)

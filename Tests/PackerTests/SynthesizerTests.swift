@@ -4,6 +4,7 @@ import Foundation
 import GGUF
 import Kernels
 import Packer
+import Recipes
 import TestSupport
 import Tensors
 import Testing

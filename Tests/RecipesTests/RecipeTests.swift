@@ -1,5 +1,6 @@
 import Foundation
-import Packer
+import GGUF
+import Recipes
 import Tensors
 import TestSupport
 import Testing
@@ -24,15 +25,22 @@ struct RecipeTests {
 
   @Test("the small recipe is read as it is written")
   func small() throws {
-    let shape = try Recipe(text: SmallRecipe.text, path: "r.yaml").shape
-    #expect(shape.blockCount == 4 && shape.embeddingLength == 256 && shape.vocabularySize == 600)
-    #expect(shape.attention.ropeSections == [3, 3, 2, 0] && shape.attention.ropeBase == 1e5)
-    #expect(shape.deltaNet.channels == 512 && shape.experts.usedCount == 2)
-    #expect(shape.types.expertDown == .iq4_XS && shape.types.router == .f32)
+    let shape = try Recipe(text: SmallRecipe.text, path: "r.yaml").requiredShape()
+    #expect(shape.blockCount == 4 && shape.vocabularySize == 600 && shape.expertUsedCount == 2)
+    #expect(shape.count("embedding_length") == 256 && shape.count("ssm.inner_size") == 256)
+    var metadata = GGUFMetadata()
+    for entry in shape.metadata { metadata.set(entry.value, for: entry.key) }
+    #expect(try metadata.integers("qwen35moe.rope.dimension_sections") == [3, 3, 2, 0])
+    #expect(try metadata.float("qwen35moe.rope.freq_base") == 1e5)
+    let convolution = shape.tensors.first { $0.name == "blk.0.ssm_conv1d.weight" }
+    #expect(convolution?.dimensions == [4, 512])
+    #expect(shape.types[.expertDown] == .iq4_XS && shape.types[.router] == .f32)
   }
 
   static let refused = [
-    RefusedRecipe("architecture", "llama", "expected qwen35moe"),
+    RefusedRecipe(
+      "architecture", "bert",
+      "expected deepseek2, glm4moe, gpt-oss, llama, olmoe, qwen35moe, qwen3moe, qwen3next"),
     RefusedRecipe("block_count", "0", "from 1 to 1024, found '0'"),
     RefusedRecipe("block_count", "1025", "from 1 to 1024"),
     RefusedRecipe("block_count", "4.5", "found '4.5'"),
@@ -116,7 +124,7 @@ struct RecipeTests {
 
   @Test("the tokenizer is looked for beside the recipe")
   func tokenizerPath() throws {
-    func path(_ recipe: String, _ tokenizer: String) throws -> String {
+    func path(_ recipe: String, _ tokenizer: String) throws -> String? {
       try Recipe(text: SmallRecipe.text(["tokenizer": tokenizer]), path: recipe).tokenizerPath
     }
     #expect(try path("recipes/a.yaml", "../t.gguf") == "recipes/../t.gguf")
