@@ -85,6 +85,11 @@ let package = Package(
     .target(
       name: "Generation", dependencies: ["ModelGraph", "Tokenizers", "ExpertStore"],
       swiftSettings: common),
+    .target(
+      name: "Planner",
+      dependencies: [
+        "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer", "Recipes", "Kernels", "ModelGraph",
+      ], swiftSettings: common),
     .target(name: "Replay", dependencies: ["ExpertStore"], swiftSettings: strict),
     .target(
       name: "CommandSupport", dependencies: ["CPlatform", "FileIO", arguments],
@@ -92,7 +97,7 @@ let package = Package(
     .executableTarget(
       name: "moepack",
       dependencies: [
-        "CommandSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Recipes", "Packer",
+        "CommandSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Recipes", "Packer", "Planner",
         arguments,
       ], swiftSettings: common),
     .executableTarget(
@@ -146,6 +151,11 @@ let package = Package(
         "TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Recipes", "Packer", "Kernels",
       ],
       swiftSettings: common),
+    .testTarget(
+      name: "PlannerTests",
+      dependencies: [
+        "TestSupport", "FileIO", "GGUF", "ExpertPack", "Packer", "Recipes", "ModelGraph", "Planner",
+      ], swiftSettings: common),
     .testTarget(
       name: "RecipesTests",
       dependencies: ["TestSupport", "Tensors", "FileIO", "GGUF", "Recipes"],

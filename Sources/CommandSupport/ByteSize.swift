@@ -39,6 +39,17 @@ public struct ByteSize: Hashable, Sendable, ExpressibleByArgument {
     return "\(decimal(value, value < 10 ? 2 : value < 100 ? 1 : 0)) \(names[index])"
   }
 
+  /// `count` as ``text(_:)`` has it, but never less than it is: for what is asked for.
+  public static func textRoundedUp(_ count: UInt64) -> String {
+    var unit: UInt64 = 1
+    while count / unit >= 1024, unit < 1 << 40 { unit <<= 10 }
+    guard unit > 1 else { return text(count) }
+    let value = Double(count) / Double(unit)
+    let scale: Double = value < 10 ? 100 : value < 100 ? 10 : 1
+    let rounded = (value * scale).rounded(.up) / scale
+    return text(UInt64((rounded * Double(unit)).rounded(.up)))
+  }
+
   /// The size as help texts state it.
   public var defaultValueDescription: String { Self.text(bytes) }
 }

@@ -42,8 +42,12 @@ public struct PackPlan: Sendable, Encodable {
   public let checksumBytes: UInt64
   /// Bytes of the pack, but for manifest and compressed headers.
   public let packBytes: UInt64
-  /// Bytes of records that one decoded token touches.
+  /// Bytes of records that one decoded token touches, in all layers but those that predict further
+  /// tokens.
   public let bytesPerToken: UInt64?
+
+  /// Experts of all layers but those that predict further tokens.
+  public let decodedExperts: Int
 
   /// Plans `source`; throws when it cannot be packed.
   public init(source: GGUFFile) throws {
@@ -69,10 +73,15 @@ public struct PackPlan: Sendable, Encodable {
     residentBytes = layout.residentBytes
     checksumBytes = 8 * UInt64(ChecksumTable.count(layout: layout, kind: .packed))
     packBytes = expertBytes + residentBytes + checksumBytes
+    let blocks = try source.metadata.optionalUnsigned("\(architecture).block_count")
+    let predicting = try source.metadata.optionalUnsigned("\(architecture).nextn_predict_layers")
+    let decoding = blocks.map { $0 - min($0, predicting ?? 0) } ?? .max
+    let decoded = layers.filter { UInt64($0.layer) < decoding }
     bytesPerToken = used.flatMap { used in
-      layers.allSatisfy { used <= UInt64($0.experts) }
-        ? layers.reduce(0) { $0 + $1.recordBytes * used } : nil
+      decoded.allSatisfy { used <= UInt64($0.experts) }
+        ? decoded.reduce(0) { $0 + $1.recordBytes * used } : nil
     }
+    decodedExperts = decoded.reduce(0) { $0 + $1.experts }
   }
 
   /// Runs of consecutive layers with the same record.
@@ -81,6 +90,8 @@ public struct PackPlan: Sendable, Encodable {
     public let first: Layer
     /// Numbers of the layers: `0-59`.
     public let name: String
+    /// Layers of the run.
+    public let count: Int
     /// Bytes of the run's files.
     public let bytes: UInt64
   }
@@ -102,7 +113,7 @@ public struct PackPlan: Sendable, Encodable {
       return LayerGroup(
         first: first,
         name: first.layer == last.layer ? "\(first.layer)" : "\(first.layer)-\(last.layer)",
-        bytes: group.reduce(0) { $0 + $1.fileBytes })
+        count: group.count, bytes: group.reduce(0) { $0 + $1.fileBytes })
     }
   }
 

@@ -118,6 +118,23 @@ public struct ModelShape: Sendable {
   }
 }
 
+extension ModelShape {
+  /// A header of such a checkpoint, without a tokenizer and without data, for figures.
+  /// - Throws: `GGUFError` for sizes beyond what a file can have.
+  public func source(path: String) throws -> GGUFFile {
+    var writer = GGUFWriter()
+    writer.metadata.set(.string(GGUFString(architecture)), for: "general.architecture")
+    writer.metadata.set(.string(GGUFString(name)), for: "general.name")
+    for entry in metadata { writer.metadata.set(entry.value, for: entry.key) }
+    for tensor in tensors {
+      writer.add(tensor.name, type: tensor.type, dimensions: tensor.dimensions)
+    }
+    let layout = try writer.layout(path: path)
+    return try GGUFFile(
+      shards: [GGUFShard(path: path, fileSize: layout.fileSize, header: layout.header)])
+  }
+}
+
 extension GGUFValue {
   fileprivate init(_ value: ShapeValue) {
     switch value {

@@ -87,6 +87,12 @@ public struct RecipeLibrary: Sendable {
     public let recipe: Recipe
     /// What it and the checkpoint have in common, or who named it.
     public let reason: String
+
+    /// A choice for `reason`.
+    public init(recipe: Recipe, reason: String) {
+      self.recipe = recipe
+      self.reason = reason
+    }
   }
 
   /// What looking for a checkpoint's recipe gave.

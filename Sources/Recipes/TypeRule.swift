@@ -1,3 +1,4 @@
+public import GGUF
 public import Tensors
 
 /// What type the tensors of a name get.
@@ -39,6 +40,22 @@ public struct TypeRule: Sendable, Hashable {
       rules.append(TypeRule(pattern: pattern, type: try value.type(among: types)))
     }
     return rules
+  }
+
+  /// A header of `source` with the types that `rules` give to its matrices, in one file, for figures.
+  /// - Throws: `GGUFError` for rows that are no whole number of blocks of their new type.
+  public static func retyped(_ source: GGUFFile, _ rules: [TypeRule]) throws -> GGUFFile {
+    let path = source.shards[0].path
+    var metadata = source.metadata
+    for key in ["split.no", "split.count", "split.tensors.count"] { metadata.remove(key) }
+    var writer = GGUFWriter(metadata: metadata)
+    for tensor in source.tensors {
+      let rule = tensor.dimensions.count > 1 ? rules.first { $0.matches(tensor.name) } : nil
+      writer.add(tensor.name, type: rule?.type ?? tensor.type, dimensions: tensor.dimensions)
+    }
+    let layout = try writer.layout(path: path)
+    return try GGUFFile(
+      shards: [GGUFShard(path: path, fileSize: layout.fileSize, header: layout.header)])
   }
 
   /// Whether the rule is for the tensor `name`.

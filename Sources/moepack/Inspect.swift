@@ -1,11 +1,12 @@
 import ArgumentParser
 import CommandSupport
 import GGUF
+import Recipes
 import Tensors
 
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Show what a GGUF holds: architecture, metadata, tensor types and sizes.")
+    abstract: "Show what a GGUF holds: metadata, layers, types and sizes, what a token reads.")
 
   @Argument(help: "The GGUF; any shard of a split one.", completion: .file(extensions: ["gguf"]))
   var file: String
@@ -57,6 +58,10 @@ private struct InspectReport: Encodable {
   let elements: UInt64
   let tensorBytes: UInt64
   let types: [TypeRow]
+  /// Blocks, experts and what stays resident; nil for a model without experts.
+  let experts: LayerTable?
+  /// Name of the recipe that is for the model.
+  let recipe: String?
   let tensors: [TensorRow]?
 
   init(_ source: GGUFFile, listTensors: Bool) {
@@ -77,6 +82,8 @@ private struct InspectReport: Encodable {
         type: type.name, tensors: group.count, elements: Self.sum(group.map(\.elementCount)),
         bytes: Self.sum(group.map(\.byteCount)))
     }.sorted { ($0.bytes, $0.type) > ($1.bytes, $1.type) }
+    experts = LayerTable(source)
+    recipe = RecipeLibrary.standard.search(source.metadata).choice?.recipe.name
     tensors =
       listTensors
       ? source.tensors.map {
@@ -118,6 +125,8 @@ private struct InspectReport: Encodable {
     }
     table.add(["all", "\(tensorCount)", "\(elements)", ByteSize.text(tensorBytes)])
     lines.append(table.text)
+    if let experts { lines += ["", experts.text] }
+    if let recipe { lines += ["", "recipe    \(recipe), see: moepack plan"] }
     if let tensors {
       var table = TextTable(
         ["tensor", "type", "dimensions", "shard", "offset", "bytes"], right: [3, 4, 5])

@@ -48,14 +48,9 @@ struct ReadChoice {
     let files = pack.files.compactMap { entry in
       (try? File.readingDirect(entry.path)).map { (file: $0, byteCount: UInt64(entry.byteCount)) }
     }
-    let recordBytes = pack.maximumSlotBytes
-    let subject = ReadProbe.Subject(files: files, recordBytes: recordBytes)
-    guard let first = subject.files.first else { return (standard, .standard) }
-    let profile = ReadProfile(file: first.file, recordBytes: recordBytes)
-    if let kept = profile?.kept { return (kept, .cache) }
-    guard let sample = ReadProbe.measure(subject) else { return (standard, .standard) }
-    profile?.keep(sample)
-    return (sample, .probe)
+    let subject = ReadProbe.Subject(files: files, recordBytes: pack.maximumSlotBytes)
+    guard let finding = ReadProbe.finding(subject) else { return (standard, .standard) }
+    return (finding.sample, finding.isNew ? .probe : .cache)
   }
 }
 
