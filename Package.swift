@@ -57,6 +57,10 @@ let package = Package(
       providers: [.apt(["libpcre2-dev"]), .brew(["pcre2"])]),
     .target(name: "CPlatform", cSettings: [.define("_GNU_SOURCE")]),
     .target(name: "CKernels", cSettings: kernelFlags),
+    // The block formats, value tables and code books are those of the kernels.
+    .target(
+      name: "CQuantizers",
+      cSettings: kernelFlags + [.headerSearchPath("../CKernels/internal")]),
     .target(name: "Tensors", swiftSettings: strict),
     .target(
       name: "FileIO", dependencies: ["CPlatform", "CXXHash", system], swiftSettings: common),
@@ -73,6 +77,10 @@ let package = Package(
       swiftSettings: common),
     .target(
       name: "Kernels", dependencies: ["CKernels", "CPlatform", "Tensors"],
+      swiftSettings: common),
+    .target(
+      name: "Quantizers",
+      dependencies: ["CQuantizers", "Tensors", "FileIO", "GGUF", "Kernels"],
       swiftSettings: common),
     .target(
       name: "ExpertStore", dependencies: ["CPlatform", "Tensors", "FileIO", "ExpertPack"],
@@ -108,6 +116,12 @@ let package = Package(
       ], swiftSettings: common),
     .testTarget(
       name: "FileIOTests", dependencies: ["TestSupport", "FileIO", "CPlatform"],
+      swiftSettings: common),
+    .testTarget(
+      name: "QuantizersTests",
+      dependencies: [
+        "CQuantizers", "TestSupport", "Tensors", "FileIO", "GGUF", "Kernels", "Quantizers",
+      ],
       swiftSettings: common),
     .testTarget(
       name: "KernelsTests", dependencies: ["Kernels", "Tensors"], swiftSettings: common),
