@@ -55,7 +55,7 @@ struct Plan: ParsableCommand {
     try runCommand("moepack") {
       let subject = try PlanSubject(file, recipe: choice.recipe)
       for problem in subject.problems { Console.message("moepack: skipped \(problem)") }
-      let threads = SystemMemory.processorCount
+      let threads = SystemMemory.coreCount
       let need = try MemoryNeed(
         source: subject.source, plan: subject.plan, contextLength: context, threads: threads,
         headerBytes: subject.isShape
