@@ -37,6 +37,7 @@ public struct MachineSpeed: Sendable {
   ///   - paths: Files on the disk; those shorter than an expert are left out.
   ///   - recordBytes: Bytes of an expert.
   ///   - threads: Threads that compute.
+  /// - Returns: The speeds, without a disk's where no file could be measured.
   public static func measure(paths: [String], recordBytes: Int, threads: Int) -> MachineSpeed {
     let files = paths.compactMap { path in
       (try? File.readingDirect(path)).flatMap { file in

@@ -14,7 +14,7 @@ public struct Recipe: Sendable {
   /// Section `types`: what type `convert --recipe` gives to which tensors, the first rule that matches
   /// a tensor.
   public let typeRules: [TypeRule]
-  /// Section `defaults`: how the model is run where no flag says otherwise.
+  /// Section `defaults`: how the model is best run.
   public let defaults: RecipeDefaults
   /// Section `reference`: what was published or measured.
   public let reference: RecipeReference

@@ -12,7 +12,7 @@ public struct RecipeLayout: Sendable, Hashable {
   }
 }
 
-/// Section `defaults` of a recipe: how the model is run where no flag says otherwise.
+/// Section `defaults` of a recipe: how the model is best run, to be given to `moerun` as flags.
 public struct RecipeDefaults: Sendable, Hashable {
   /// Reads at once: `--io-threads`.
   public let ioThreads: Int?

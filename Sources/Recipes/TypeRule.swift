@@ -1,4 +1,3 @@
-public import GGUF
 public import Tensors
 
 /// What type the tensors of a name get.
@@ -15,56 +14,31 @@ public struct TypeRule: Sendable, Hashable {
     self.type = type
   }
 
-  /// Types that `convert` can make.
-  static let types: [TensorType] = [
-    .q8_0, .q6_K, .q5_K, .q4_K, .iq4_XS, .iq4_NL, .q4_0, .mxfp4, .iq3_XXS,
-  ]
-
-  /// Reads section `types`.
-  static func list(_ node: RecipeNode) throws(RecipeError) -> [TypeRule] {
-    var rules: [TypeRule] = []
-    for (pattern, value) in try node.entries(atMost: 256) {
-      let isName = pattern.utf8.allSatisfy { byte in
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-          UInt8(ascii: "0")...UInt8(ascii: "9"):
-          true
-        default: ".*_-".utf8.contains(byte)
-        }
-      }
-      guard isName, (1...128).contains(pattern.utf8.count) else {
-        throw value.error(
-          "expected the name of a tensor as key, of letters, digits, '.', '_', '-' and '*' for any "
-            + "text, found '\(pattern.prefix(64))'")
-      }
-      rules.append(TypeRule(pattern: pattern, type: try value.type(among: types)))
-    }
-    return rules
+  /// Reads `PATTERN=TYPE`, the type in capitals or not; nil for other text and for types that ggml does
+  /// not have.
+  public init?(_ text: String) {
+    let parts = text.split(separator: "=", omittingEmptySubsequences: false)
+    guard parts.count == 2, (1...128).contains(parts[0].utf8.count),
+      let type = TensorType(name: String(parts[1]))
+    else { return nil }
+    self.init(pattern: String(parts[0]), type: type)
   }
 
-  /// A header of `source` with the types that `rules` give to its matrices, in one file, for figures.
-  /// - Throws: `GGUFError` for rows that are no whole number of blocks of their new type.
-  public static func retyped(_ source: GGUFFile, _ rules: [TypeRule]) throws -> GGUFFile {
-    let path = source.shards[0].path
-    var metadata = source.metadata
-    for key in ["split.no", "split.count", "split.tensors.count"] { metadata.remove(key) }
-    var writer = GGUFWriter(metadata: metadata)
-    for tensor in source.tensors {
-      let rule = tensor.dimensions.count > 1 ? rules.first { $0.matches(tensor.name) } : nil
-      writer.add(tensor.name, type: rule?.type ?? tensor.type, dimensions: tensor.dimensions)
-    }
-    let layout = try writer.layout(path: path)
-    return try GGUFFile(
-      shards: [GGUFShard(path: path, fileSize: layout.fileSize, header: layout.header)])
-  }
+  /// The rule as ``init(_:)`` reads it.
+  public var text: String { "\(pattern)=\(type.name)" }
 
   /// Whether the rule is for the tensor `name`.
   public func matches(_ name: String) -> Bool {
     if pattern.utf8.contains(UInt8(ascii: ".")) { return Self.glob(pattern, name) }
+    return Self.glob(pattern, Self.role(ofTensor: name))
+  }
+
+  /// What the tensor `name` is: without the block's number and without `.weight`.
+  public static func role(ofTensor name: String) -> String {
     var parts = name.split(separator: ".", omittingEmptySubsequences: false)[...]
     if parts.count > 2, parts.first == "blk" { parts = parts.dropFirst(2) }
     if parts.count > 1, parts.last == "weight" { parts = parts.dropLast() }
-    return Self.glob(pattern, parts.joined(separator: "."))
+    return parts.joined(separator: ".")
   }
 
   /// Whether `pattern`, with `*` for any text, is all of `text`. Time: length of one times the other.

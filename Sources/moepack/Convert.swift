@@ -3,6 +3,7 @@ import CommandSupport
 import ExpertPack
 import GGUF
 import Packer
+import Recipes
 
 struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -24,6 +25,8 @@ struct Convert: ParsableCommand {
     name: .customLong("in-place"),
     help: "Write no weights: index and checksum them where they are in the source.")
   var inPlace = false
+
+  @OptionGroup var choice: RecipeOption
 
   @Flag(help: "Replace a finished pack.")
   var overwrite = false
@@ -48,6 +51,9 @@ struct Convert: ParsableCommand {
       interruption: "the directory is no pack yet, run the same command again"
     ) {
       let source = try GGUFFile.open(file)
+      let recipe = try choice.choose(for: source)?.recipe
+      try choice.checkTypes(of: source)
+      let inPlace = inPlace || recipe?.layout.isInPlace ?? false
       let writer = try PackWriter(
         source: source, kind: inPlace ? .inPlace : .packed, threads: work.threads)
       let line = ProgressLine(inPlace ? "indexing" : "packing", total: writer.progressBytes)

@@ -89,6 +89,35 @@ struct PlanCommandTests {
     #expect(probe.status == 64 || probe.status == 2, "\(probe.errors)")
   }
 
+  @Test("convert says which recipe it took and why, and takes layout and types from a named one")
+  func convert() throws {
+    let directory = try TemporaryDirectory()
+    let pack = directory.file("p.moepack")
+    let matched = try Binary.moepack.run(["convert", Fixtures.checkpoint, "-o", pack])
+    #expect(matched.status == 0)
+    #expect(
+      matched.errors.hasPrefix(
+        "moepack: recipe tiny-qwen35moe (architecture qwen35moe, block_count 8, "),
+      "\(matched.errors)")
+    let recipe = directory.file("own.yaml")
+    func write(_ text: String) throws { try Data(text.utf8).write(to: URL(filePath: recipe)) }
+    try write("layout: {kind: in_place}\ntypes: {ffn_down_exps: IQ4_XS}\n")
+    let inPlace = try object([
+      "convert", Fixtures.checkpoint, "-o", directory.file("i.moepack"), "--recipe", recipe,
+      "--json",
+    ])
+    #expect(inPlace["kind"] as? String == "in_place")
+    try write("types: {ffn_down_exps: Q8_0}\n")
+    let other = directory.file("o.moepack")
+    let refused = try Binary.moepack.run([
+      "convert", Fixtures.checkpoint, "-o", other, "--recipe", recipe,
+    ])
+    #expect(refused.status == 2 && !FileManager.default.fileExists(atPath: other))
+    #expect(
+      refused.errors.hasPrefix("moepack: \(recipe): gives other types to 8 tensors than they have"),
+      "\(refused.errors)")
+  }
+
   @Test("inspect has a table of layers, what stays resident, and what a token reads")
   func inspect() throws {
     let text = try Binary.moepack.run(["inspect", Fixtures.checkpoint])

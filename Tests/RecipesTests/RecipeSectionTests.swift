@@ -91,6 +91,8 @@ struct RecipeSectionTests {
     #expect(try type("blk.1.attn_q.weight") == nil)
     #expect(try type("blk.12.ffn_down_exps.bias") == nil)
     #expect(try type("output.weight") == nil)
+    #expect(TypeRule("ffn_*_exps=iq4_xs")?.text == "ffn_*_exps=IQ4_XS")
+    for text in ["", "a", "=q8_0", "a=", "a=q9", "a=b=q8_0"] { #expect(TypeRule(text) == nil) }
     let star = TypeRule(pattern: "*a*b*", type: .q8_0)
     #expect(star.matches("xxaxxbxx") && star.matches("ab") && !star.matches("ba"))
     let many = TypeRule(pattern: String(repeating: "*a", count: 60), type: .q8_0)
