@@ -73,7 +73,10 @@ let package = Package(
       dependencies: ["Tensors", "FileIO", "GGUF", .product(name: "Yams", package: "Yams")],
       swiftSettings: strict),
     .target(
-      name: "Packer", dependencies: ["Tensors", "FileIO", "GGUF", "ExpertPack", "Recipes"],
+      name: "Packer",
+      dependencies: [
+        "Tensors", "FileIO", "GGUF", "ExpertPack", "Recipes", "Kernels", "Quantizers",
+      ],
       swiftSettings: common),
     .target(
       name: "Kernels", dependencies: ["CKernels", "CPlatform", "Tensors"],
@@ -105,7 +108,8 @@ let package = Package(
     .executableTarget(
       name: "moepack",
       dependencies: [
-        "CommandSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Recipes", "Packer", "Planner",
+        "CommandSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Recipes", "Quantizers",
+        "Packer", "Planner",
         arguments,
       ], swiftSettings: common),
     .executableTarget(
@@ -162,7 +166,8 @@ let package = Package(
     .testTarget(
       name: "PackerTests",
       dependencies: [
-        "TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Recipes", "Packer", "Kernels",
+        "TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Recipes", "Quantizers", "Packer",
+        "Kernels",
       ],
       swiftSettings: common),
     .testTarget(

@@ -98,11 +98,14 @@ public struct PackDirectory: Sendable {
         "architecture: expected \"\(architecture)\" as in the headers, found "
           + "\"\(manifest.architecture)\"")
     }
+    guard manifest.requantized == TypeChange(source.metadata) else {
+      throw invalid("requantized: expected what the archived header says, found something else")
+    }
     let tensors = ManifestTensor.table(source: source, layout: layout)
     guard manifest.text(layout: layout, tensors: tensors).utf8.elementsEqual(text) else {
       throw invalid(
         "differs from the manifest that the archived headers give; it was not written by a "
-          + "writer of format version \(PackManifest.version)")
+          + "writer of format version \(manifest.version)")
     }
 
     guard let table = manifest.files.first(where: { $0.name == ChecksumTable.fileName }) else {

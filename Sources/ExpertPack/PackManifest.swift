@@ -16,8 +16,8 @@ public struct PackManifest: Sendable {
   public static let fileName = "manifest.json"
   /// Value of `format`.
   public static let format = "moepack"
-  /// Version this code reads and writes.
-  public static let version: UInt64 = 1
+  /// The newest version that this code reads and writes.
+  public static let newestVersion: UInt64 = 2
 
   /// A shard of the source.
   public struct Source: Sendable, Codable {
@@ -69,6 +69,12 @@ public struct PackManifest: Sendable {
   public let sources: [Source]
   /// Every file of the pack but the manifest, sorted by name.
   public let files: [PackedFile]
+  /// Where the source's weights come from when their types were changed for it, as its header says.
+  public let requantized: TypeChange?
+
+  /// Version of the format that the pack needs: 2 for changed types, else 1, so that a program of version 1
+  /// reads what it can.
+  public var version: UInt64 { requantized == nil ? 1 : 2 }
 
   /// `general.architecture` of a source, `unknown` where it has none.
   public static func architecture(of source: GGUFFile) throws -> String {
@@ -77,11 +83,13 @@ public struct PackManifest: Sendable {
 
   /// A manifest with these parts; files are sorted by name.
   public init(
-    kind: PackKind, architecture: String, sources: [Source], files: [PackedFile]
+    kind: PackKind, architecture: String, sources: [Source], files: [PackedFile],
+    requantized: TypeChange?
   ) {
     self.kind = kind
     self.architecture = architecture
     self.sources = sources
+    self.requantized = requantized
     self.files = files.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
   }
 
@@ -90,6 +98,7 @@ public struct PackManifest: Sendable {
     let architecture: String
     let sources: [Source]
     let files: [PackedFile]
+    let requantized: TypeChange?
     let digest: String
   }
 
@@ -119,10 +128,11 @@ public struct PackManifest: Sendable {
         throw PackError(
           .notAPack, path: path, "expected format \"\(format)\", found \"\(preamble.format)\"")
       }
-      guard preamble.version == version else {
+      guard (1...newestVersion).contains(preamble.version) else {
         throw PackError(
           .unsupportedVersion, path: path,
-          "the pack has format version \(preamble.version), this program reads version \(version); "
+          "the pack has format version \(preamble.version), this program reads versions 1 to "
+            + "\(newestVersion); "
             + "use a newer moepack, or pack the source again with this one")
       }
       stored = try decoder.decode(Stored.self, from: data)
@@ -150,7 +160,8 @@ public struct PackManifest: Sendable {
         "kind: expected \"packed\" or \"in_place\", found \"\(stored.kind)\"")
     }
     return PackManifest(
-      kind: kind, architecture: stored.architecture, sources: stored.sources, files: stored.files)
+      kind: kind, architecture: stored.architecture, sources: stored.sources, files: stored.files,
+      requantized: stored.requantized)
   }
 
   private static func reason(_ error: any Error) -> String {
@@ -177,9 +188,9 @@ public struct PackManifest: Sendable {
   private func document(
     layout: PackLayout, tensors: [ManifestTensor], digest: String
   ) -> String {
-    CanonicalJSON.object([
+    var members: [String: CanonicalJSON] = [
       "format": .string(Self.format),
-      "version": .integer(Self.version),
+      "version": .integer(version),
       "page_bytes": .integer(UInt64(PackLimits.pageBytes)),
       "splits": .integer(UInt64(PackLimits.splits)),
       "kind": .string(kind.rawValue),
@@ -190,6 +201,8 @@ public struct PackManifest: Sendable {
       "resident_bytes": .integer(layout.residentBytes),
       "files": .array(files.map(\.json)),
       "digest": .string(digest),
-    ]).text
+    ]
+    if let requantized { members["requantized"] = requantized.json }
+    return CanonicalJSON.object(members).text
   }
 }

@@ -44,7 +44,8 @@ struct InPlaceVerifier {
     }
     for ((shard, opened), archive) in zip(zip(pack.source.shards, shards), pack.archives)
     where opened?.byteCount == shard.fileSize {
-      try SourceComparison.compare(archive: archive, with: shard, log: log)
+      try SourceComparison.compare(
+        archive: archive, with: try File.reading(shard.path), path: shard.path, log: log)
     }
     for shard in pack.source.shards { log.removeWholeFile(shard.path) }
   }

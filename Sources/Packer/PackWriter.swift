@@ -75,7 +75,7 @@ public struct PackWriter: Sendable {
           name: target.lastComponent(of: shard.path), bytes: shard.fileSize,
           digest: contents.sourceDigests[index], headerBytes: contents.headerBytes[index],
           path: kind == .inPlace ? try target.recordedPath(of: shard.path) : nil)
-      }, files: contents.files)
+      }, files: contents.files, requantized: TypeChange(source.metadata))
     let tensors = ManifestTensor.table(source: source, layout: layout)
     try target.commit(manifest: manifest.text(layout: layout, tensors: tensors))
     return manifest

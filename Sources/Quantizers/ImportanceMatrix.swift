@@ -89,6 +89,29 @@ public struct ImportanceMatrix: Sendable {
   ///   of them.
   /// - Throws: `.otherShape` when the entry has other columns or experts than the tensor; `FileIOError`.
   public func weights(of tensor: GGUFTensor, expert: Int) throws -> ColumnWeights? {
+    guard let entry = try entry(for: tensor) else { return nil }
+    let index = entry.counts.count == 1 ? 0 : expert
+    precondition(index >= 0 && index < entry.counts.count, "no expert \(expert)")
+    let count = entry.counts[index]
+    guard count > 0 else { return nil }
+    let sums = try Self.floats(
+      file, at: entry.sums.offset + UInt64(index) * UInt64(entry.columns) * 4, count: entry.columns)
+    // Read again, so checked again: the file may have changed.
+    guard sums.allSatisfy({ $0 >= 0 && $0.isFinite }) else {
+      throw Self.invalid(
+        path, entry.sums.name, "holds numbers that it did not hold when it was opened")
+    }
+    return ColumnWeights(meanSquares: sums.map { min($0 / count, .greatestFiniteMagnitude) })
+  }
+
+  /// Whether something is known of the columns of `tensor`; for experts, of at least one of them.
+  /// - Throws: `.otherShape` when the entry has other columns or experts than the tensor.
+  public func covers(_ tensor: GGUFTensor) throws -> Bool {
+    try entry(for: tensor)?.counts.contains { $0 > 0 } ?? false
+  }
+
+  /// The entry of `tensor`, of the shape that it must have.
+  private func entry(for tensor: GGUFTensor) throws(QuantizerError) -> Entry? {
     guard let entry = entries[tensor.name] else { return nil }
     let experts = tensor.dimensions.dropFirst(2).reduce(1, *)
     // A sum over all experts serves each of them.
@@ -101,18 +124,7 @@ public struct ImportanceMatrix: Sendable {
           + "experts as in the model, found \(entry.columns) and \(entry.counts.count); the importance matrix "
           + "is another model's")
     }
-    let index = entry.counts.count == 1 ? 0 : expert
-    precondition(index >= 0 && index < entry.counts.count, "expert \(expert) of \(experts)")
-    let count = entry.counts[index]
-    guard count > 0 else { return nil }
-    let sums = try Self.floats(
-      file, at: entry.sums.offset + UInt64(index) * UInt64(entry.columns) * 4, count: entry.columns)
-    // Read again, so checked again: the file may have changed.
-    guard sums.allSatisfy({ $0 >= 0 && $0.isFinite }) else {
-      throw Self.invalid(
-        path, entry.sums.name, "holds numbers that it did not hold when it was opened")
-    }
-    return ColumnWeights(meanSquares: sums.map { min($0 / count, .greatestFiniteMagnitude) })
+    return entry
   }
 
   private static func entry(sums: GGUFTensor, counts: GGUFTensor, file: File) throws -> Entry {

@@ -29,6 +29,12 @@ extension TypeRule {
     return rules
   }
 
+  /// The rule that gives `tensor` its type: the first that matches; nil for vectors, which keep theirs, also where
+  /// they are stored as one row of a matrix.
+  public static func first(of rules: [TypeRule], for tensor: GGUFTensor) -> TypeRule? {
+    tensor.elementCount > tensor.dimensions[0] ? rules.first { $0.matches(tensor.name) } : nil
+  }
+
   /// A header of `source` with the types that `rules` give to its matrices, in one file, for figures.
   /// - Throws: `GGUFError` for rows that are no whole number of blocks of their new type.
   public static func retyped(_ source: GGUFFile, _ rules: [TypeRule]) throws -> GGUFFile {
@@ -37,7 +43,7 @@ extension TypeRule {
     for key in ["split.no", "split.count", "split.tensors.count"] { metadata.remove(key) }
     var writer = GGUFWriter(metadata: metadata)
     for tensor in source.tensors {
-      let rule = tensor.dimensions.count > 1 ? rules.first { $0.matches(tensor.name) } : nil
+      let rule = first(of: rules, for: tensor)
       writer.add(tensor.name, type: rule?.type ?? tensor.type, dimensions: tensor.dimensions)
     }
     let layout = try writer.layout(path: path)

@@ -48,7 +48,12 @@ struct Export: ParsableCommand {
             files: written, bytes: opened.manifest.sources.reduce(0) { $0 + $1.bytes },
             seconds: line.seconds))
       }
-      for path in written { Console.line("\(path): identical to the source of \(pack)") }
+      let what =
+        opened.manifest.requantized.map {
+          "the source of \(pack), requantised from \($0.sources[0].name)"
+        }
+        ?? "identical to the source of \(pack)"
+      for path in written { Console.line("\(path): \(what)") }
     }
   }
 }

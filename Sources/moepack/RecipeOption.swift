@@ -2,7 +2,6 @@ import ArgumentParser
 import CommandSupport
 import GGUF
 import Recipes
-import Tensors
 
 /// `--recipe`, and the recipe that is taken without it.
 struct RecipeOption: ParsableArguments {
@@ -24,22 +23,5 @@ struct RecipeOption: ParsableArguments {
     guard let choice = search.choice else { return nil }
     Console.message("moepack: recipe \(choice.recipe.name) (\(choice.reason))")
     return choice
-  }
-
-  /// Refuses a recipe that was named and gives tensors of `source` other types than they have, which
-  /// converting does not change: what it writes would not be what was asked for.
-  func checkTypes(of source: GGUFFile) throws {
-    guard let recipe else { return }
-    let named = try RecipeLibrary.standard.recipe(recipe)
-    let changes = source.tensors.filter { tensor in
-      tensor.dimensions.count > 1
-        && named.typeRules.first { $0.matches(tensor.name) }.map { $0.type != tensor.type } ?? false
-    }
-    guard let first = changes.first else { return }
-    throw RecipeError(
-      path: named.path, line: nil,
-      message: "gives other types to \(changes.count) tensors than they have, the first "
-        + "\(first.name.quotedForMessage), which is \(first.type.name); converting keeps types: "
-        + "leave --recipe out, or requantize the GGUF first")
   }
 }

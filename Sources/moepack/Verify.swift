@@ -3,6 +3,7 @@ import CommandSupport
 import ExpertPack
 import GGUF
 import Packer
+import Quantizers
 
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -10,7 +11,8 @@ struct Verify: ParsableCommand {
     discussion: """
       Checks manifest, headers, checksum table, every slice of every expert, padding included, and \
       every block of the resident weights. Exit status 1 when anything is damaged. With --against \
-      the content is also compared with a GGUF, byte for byte.
+      the content is also compared with a GGUF, byte for byte; the original of a pack whose types were \
+      changed is requantised for it.
       """)
 
   @Argument(help: "The pack.", completion: .directory)
@@ -20,6 +22,12 @@ struct Verify: ParsableCommand {
     help: "Compare with this GGUF; any shard of a split one.",
     completion: .file(extensions: ["gguf"]))
   var against: String?
+
+  @Option(
+    help:
+      "The importance matrix that a pack of changed types was made with, to compare these tensors too.",
+    completion: .file(extensions: ["gguf"]))
+  var imatrix: String?
 
   @OptionGroup var work: ThreadOptions
 
@@ -34,6 +42,12 @@ struct Verify: ParsableCommand {
     let findings: [PackFinding]
   }
 
+  func validate() throws {
+    guard imatrix == nil || against != nil else {
+      throw ValidationError("--imatrix serves a comparison; give --against as well")
+    }
+  }
+
   func run() throws {
     try runCommand("moepack") {
       let line = ProgressLine("verifying")
@@ -41,8 +55,9 @@ struct Verify: ParsableCommand {
       let result = try PackVerifier(directory: pack, threads: work.threads).verify(
         willRead: { line.setTotal($0) }, progress: { line.add($0) })
       var findings = result.findings
+      var comparison: String?
       if let against, findings.isEmpty {
-        findings = try compare(with: against)
+        (findings, comparison) = try compare(with: against)
       }
       line.clear()
       let seconds = line.seconds
@@ -59,7 +74,7 @@ struct Verify: ParsableCommand {
         if findings.isEmpty {
           Console.line(
             "\(pack): intact, \(result.checkedSlices) slices and blocks checked, \(amount)"
-              + (against.map { "; content is that of \($0)" } ?? ""))
+              + (comparison.map { "; \($0)" } ?? ""))
         } else {
           let places = findings.count == 1 ? "1 place" : "\(findings.count) places"
           Console.message(
@@ -71,7 +86,8 @@ struct Verify: ParsableCommand {
     }
   }
 
-  private func compare(with path: String) throws -> [PackFinding] {
+  /// Compares, and says in words what an equal content is equal to.
+  private func compare(with path: String) throws -> ([PackFinding], String) {
     let opened = try PackDirectory.open(pack)
     guard opened.manifest.kind == .packed else {
       throw PackError(
@@ -81,8 +97,23 @@ struct Verify: ParsableCommand {
     let line = ProgressLine(
       "comparing", total: opened.source.tensors.reduce(0) { $0 + $1.byteCount })
     defer { line.clear() }
-    return try SourceComparison(
-      pack: opened, other: try GGUFFile.open(path), threads: work.threads
-    ).findings { line.add($0) }
+    let other = try GGUFFile.open(path)
+    let importance = try imatrix.map { try ImportanceMatrix(contentsOf: $0) }
+    // The model as an export gives it says the same of its origin.
+    guard let change = opened.manifest.requantized, TypeChange(other.metadata) != change else {
+      let comparison = SourceComparison(pack: opened, other: other, threads: work.threads)
+      return (try comparison.findings { line.add($0) }, "content is that of \(path)")
+    }
+    let comparison = try SourceComparison(
+      pack: opened, change: change, original: other, importance: importance, threads: work.threads)
+    let rules = change.rules.joined(separator: ", ")
+    var text = "types were changed (\(rules)); content is that of \(path), requantised"
+    if comparison.skippedTensors > 0 {
+      let matrix = change.importance_matrix?.name ?? ""
+      text =
+        "types were changed (\(rules)); other tensors are those of \(path); "
+        + "\(comparison.skippedTensors) that changed are not compared, give --imatrix \(matrix) for them"
+    }
+    return (try comparison.findings { line.add($0) }, text)
   }
 }

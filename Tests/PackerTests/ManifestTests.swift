@@ -3,6 +3,8 @@ import FileIO
 import Foundation
 import GGUF
 import Packer
+import Quantizers
+import Recipes
 import TestSupport
 import Tensors
 import Testing
@@ -19,8 +21,18 @@ struct ForgedManifest: Sendable, CustomTestStringConvertible {
 struct ManifestTests {
   static let forgeries: [ForgedManifest] = [
     .init(
-      testDescription: "newer version", find: "\"version\": 1", replacement: "\"version\": 2",
+      testDescription: "newer version", find: "\"version\": 1", replacement: "\"version\": 3",
       code: .unsupportedVersion),
+    .init(
+      testDescription: "version 0", find: "\"version\": 1", replacement: "\"version\": 0",
+      code: .unsupportedVersion),
+    .init(
+      testDescription: "version 2 without what it brought", find: "\"version\": 1",
+      replacement: "\"version\": 2", code: .invalidManifest),
+    .init(
+      testDescription: "a change of types that the header does not tell", find: "\"splits\": 4",
+      replacement: "\"requantized\": {\"rules\": [], \"sources\": []},\n \"splits\": 4",
+      code: .invalidManifest),
     .init(
       testDescription: "other format", find: "\"format\": \"moepack\"",
       replacement: "\"format\": \"zip\"", code: .notAPack),
@@ -84,6 +96,53 @@ struct ManifestTests {
     try Data(forged.utf8).write(to: URL(filePath: path))
     let error = #expect(throws: PackError.self) { try PackDirectory.open(pack) }
     #expect(error?.code == item.code, "\(String(describing: error))")
+  }
+
+  @Test(
+    "a manifest that tells another change of types than the header is refused",
+    arguments: [
+      ("token_embd=Q8_0", "token_embd=Q6_K"),
+      ("\"name\": \"plain.gguf\"", "\"name\": \"other.gguf\""),
+      ("\"requantized\": {", "\"requantised\": {"), ("\"version\": 2", "\"version\": 1"),
+    ])
+  func forgedChange(find: String, replacement: String) throws {
+    let directory = try TemporaryDirectory()
+    let pack = directory.file("forged.moepack")
+    try FileManager.default.copyItem(
+      atPath: Fixtures.path("pack/requantized.moepack"), toPath: pack)
+    let path = pack + "/" + PackManifest.fileName
+    let text = String(decoding: try FileBytes.read(path), as: UTF8.self)
+    let range = try #require(text.range(of: find))
+    try Data(Self.sign(text.replacingCharacters(in: range, with: replacement)).utf8)
+      .write(to: URL(filePath: path))
+    let error = #expect(throws: PackError.self) { try PackDirectory.open(pack) }
+    #expect(error?.code == .invalidManifest, "\(String(describing: error))")
+  }
+
+  @Test("the golden pack of changed types opens, verifies, and is what its source gives")
+  func goldenRequantizedPack() throws {
+    let golden = Fixtures.path("pack/requantized.moepack")
+    #expect(try PackVerifier(directory: golden, threads: 2).verify { _ in }.findings == [])
+    let opened = try PackDirectory.open(golden)
+    let matrix = try ImportanceMatrix(contentsOf: Fixtures.path("pack/plain.imatrix.gguf"))
+    let source = try GGUFFile.open(Fixtures.path("pack/plain.gguf"))
+    let rules = try #require(opened.manifest.requantized).rules.compactMap { TypeRule($0) }
+    #expect(rules.count == 3)
+    let plan = try RequantizationPlan(source: source, rules: rules, importance: matrix)
+    let directory = try TemporaryDirectory()
+    let pack = directory.file("requantized.moepack")
+    try PackWriter(requantization: try Requantization(plan, threads: 2), threads: 2).write(
+      to: pack, overwrite: false
+    ) { _ in }
+    #expect(try FileBytes.files(below: pack) == FileBytes.files(below: golden))
+    for name in try FileBytes.files(below: pack)
+    where !name.hasPrefix("headers/") && name != PackManifest.fileName {
+      #expect(
+        try FileBytes.read(pack + "/" + name) == FileBytes.read(golden + "/" + name), "\(name)")
+    }
+    let again = try PackDirectory.open(pack)
+    #expect(again.archives[0].bytes.bytes.elementsEqual(opened.archives[0].bytes.bytes))
+    #expect(again.manifest.sources[0].xxh3_128 == opened.manifest.sources[0].xxh3_128)
   }
 
   @Test("a refused manifest's claims make the verifier neither trap nor leave the directory")
