@@ -61,9 +61,11 @@ let package = Package(
     .target(
       name: "CQuantizers",
       cSettings: kernelFlags + [.headerSearchPath("../CKernels/internal")]),
+    .target(name: "CDigest", cSettings: kernelFlags),
     .target(name: "Tensors", swiftSettings: strict),
     .target(
-      name: "FileIO", dependencies: ["CPlatform", "CXXHash", system], swiftSettings: common),
+      name: "FileIO", dependencies: ["CPlatform", "CDigest", "CXXHash", system],
+      swiftSettings: common),
     .target(name: "GGUF", dependencies: ["Tensors", "FileIO"], swiftSettings: strict),
     .target(
       name: "ExpertPack", dependencies: ["CZstd", "Tensors", "FileIO", "GGUF", system],

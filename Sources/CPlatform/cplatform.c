@@ -164,5 +164,10 @@ int cp_full_sync(int fd) {
 #if defined(__APPLE__)
   if (fcntl(fd, F_FULLFSYNC) == 0) return 0;
 #endif
-  return fsync(fd);
+  /* Interrupted it has not failed; any other error must not be tried again: the kernel may have dropped
+   * what it could not write. */
+  int status;
+  do status = fsync(fd);
+  while (status != 0 && errno == EINTR);
+  return status;
 }

@@ -36,6 +36,15 @@ public enum Directory {
     return stat(path, &facts) == 0 && facts.st_mode & S_IFMT == S_IFDIR
   }
 
+  /// `path`, or the nearest directory above it that exists.
+  public static func nearest(_ path: String) -> String {
+    var candidate = FilePath(path)
+    while !exists(candidate.string), !candidate.isEmpty {
+      candidate = candidate.removingLastComponent()
+    }
+    return candidate.isEmpty ? "." : candidate.string
+  }
+
   static func isSymbolicLink(_ path: String) -> Bool {
     var facts = stat()
     return lstat(path, &facts) == 0 && facts.st_mode & S_IFMT == S_IFLNK

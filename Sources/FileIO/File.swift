@@ -88,6 +88,19 @@ public final class File: Sendable {
     File(path: path, descriptor: try open(path, .readWrite, []), isDirect: false)
   }
 
+  /// Opens what an interrupted run left at `path` to write on, its content as it is; created when it is
+  /// not there, and never through a symbolic link. With `direct` as by ``creatingDirect(_:)``.
+  public static func continuing(
+    _ path: String, direct: Bool = false
+  ) throws(FileIOError) -> File {
+    let descriptor = try open(path, .readWrite, [.create, .noFollow])
+    let file = File(path: path, descriptor: descriptor, isDirect: direct && makeDirect(descriptor))
+    guard cp_is_regular_file(descriptor.rawValue) else {
+      throw FileIOError(.system, path: path, message: "is not a regular file, expected one")
+    }
+    return file
+  }
+
   /// Creates `path`, or empties what is there, for this process alone.
   ///
   /// While another process writes the file in this way it is left as it is, with an `.inUse` error.

@@ -9,6 +9,7 @@
 
 #include "cp_interrupt.h"
 #include "cp_processors.h"
+#include "cp_space.h"
 #include "cp_terminal.h"
 #include "cp_uring.h"
 
