@@ -40,6 +40,15 @@ public enum Console {
   /// Whether standard error is a terminal.
   public static var isErrorTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
+  /// Whether a question can be asked: standard input and standard error are a terminal.
+  public static var isInteractive: Bool { isatty(STDIN_FILENO) == 1 && isErrorTerminal }
+
+  /// Writes `question` to standard error and reads a line from standard input; nil at its end.
+  public static func ask(_ question: String) -> String? {
+    status(question)
+    return readLine()
+  }
+
   /// Writes `value` as JSON with sorted keys in snake_case to standard output.
   public static func json(_ value: some Encodable) throws {
     let encoder = JSONEncoder()

@@ -18,6 +18,11 @@ public struct HeaderArchive: Sendable {
       + ".gguf.zst"
   }
 
+  /// The ranges of `shard` that belong to none of its tensors, ascending.
+  public static func regions(of shard: GGUFShard) -> [Range<UInt64>] {
+    regions(fileSize: shard.fileSize, tensors: shard.header.tensors)
+  }
+
   /// The ranges of a shard of `fileSize` bytes that belong to none of `tensors`.
   static func regions(fileSize: UInt64, tensors: [GGUFTensor]) -> [Range<UInt64>] {
     var result: [Range<UInt64>] = []
@@ -63,7 +68,7 @@ public struct HeaderArchive: Sendable {
   /// `frame` is the content of the archive file, `byteCount` bytes when decompressed; `path` and
   /// `fileSize` are those of the source shard, `shard` is its index. Throws when the frame is not
   /// one of that length, or its content no header of a file of that size.
-  static func open(
+  package static func open(
     frame: [UInt8], byteCount: Int, path: String, fileSize: UInt64, shard: Int
   ) throws -> (GGUFShard, HeaderArchive) {
     let buffer = try Zstd.decompress(frame, count: byteCount, path: path)

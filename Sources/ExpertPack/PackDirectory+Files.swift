@@ -62,7 +62,8 @@ extension PackDirectory {
       if PackJournal.exists(in: directory) {
         throw PackError(
           .notAPack, path: directory,
-          "is an unfinished pack: its conversion was interrupted; run moepack convert again")
+          "is an unfinished pack: its conversion was interrupted; run moepack convert again with "
+            + "--resume")
       }
       throw PackError(
         .notAPack, path: directory,
@@ -79,7 +80,9 @@ extension PackDirectory {
   }
 
   /// The content of a small file of the pack, proved by length and digest.
-  static func provenBytes(_ record: PackManifest.PackedFile, directory: String) throws -> [UInt8] {
+  package static func provenBytes(_ record: PackManifest.PackedFile, directory: String) throws
+    -> [UInt8]
+  {
     let path = directory + "/" + record.name
     guard let file = try File.readingIfPresent(path) else {
       throw missing(path, byteCount: record.bytes)
@@ -138,7 +141,8 @@ extension PackDirectory {
 /// The file whose presence marks a directory as the work of a converter: created first, removed
 /// after the manifest stands.
 public enum PackJournal {
-  /// Name of the file, in the pack's directory. Its content has no meaning.
+  /// Name of the file, in the pack's directory. Its content is the converter's alone; so are files whose
+  /// names begin with it.
   public static let fileName = "convert.journal"
 
   /// Whether a conversion of `directory` began and did not end.

@@ -6,6 +6,8 @@ public struct PackError: Error, Sendable, CustomStringConvertible {
     case notMixtureOfExperts = "not_mixture_of_experts"
     /// The source's expert tensors contradict each other.
     case unsupportedSource = "unsupported_source"
+    /// An unfinished pack was begun from another source.
+    case wrongSource = "wrong_source"
     /// The directory holds no finished pack.
     case notAPack = "not_a_pack"
     /// The pack was written by a newer version.

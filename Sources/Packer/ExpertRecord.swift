@@ -9,55 +9,89 @@ struct ExpertRecord {
   /// Bytes of the expert's matrices one after the other, in the order of `layer.sources`.
   var sourceBytes: Int { layer.sources.reduce(0) { $0 + $1.byteCount } }
 
-  /// Cuts `matrices` (``sourceBytes`` bytes) into `record` (`recordStride` bytes, zero before).
-  func slice(_ matrices: UnsafeRawBufferPointer, into record: UnsafeMutableRawBufferPointer) {
-    precondition(matrices.count == sourceBytes && record.count == layer.geometry.recordStride)
-    forEachPiece { sourceOffset, recordOffset, count in
-      UnsafeMutableRawBufferPointer(rebasing: record[recordOffset..<recordOffset + count])
-        .copyMemory(
-          from: UnsafeRawBufferPointer(rebasing: matrices[sourceOffset..<sourceOffset + count]))
+  /// Cuts the matrices of an expert, one of each of `layer.sources`, into `record` (`recordStride`
+  /// bytes, padding included).
+  func slice(_ matrices: [UnsafeRawBufferPointer], into record: UnsafeMutableRawBufferPointer) {
+    let geometry = layer.geometry
+    precondition(record.count == geometry.recordStride && matrices.count == layer.sources.count)
+    for (source, matrix) in zip(layer.sources, matrices) {
+      precondition(matrix.count == source.byteCount)
+    }
+    forEachPiece { source, sourceOffset, recordOffset, piece in
+      guard let from = matrices[source].baseAddress, let to = record.baseAddress else { return }
+      Self.copy(
+        piece, from: from + sourceOffset, step: piece.sourceStep, to: to + recordOffset,
+        step: piece.count)
+    }
+    for slice in 0..<geometry.computeSlices {
+      record.part(
+        slice * geometry.sliceStride + geometry.sliceBytes..<(slice + 1) * geometry.sliceStride
+      ).initializeMemory(as: UInt8.self, repeating: 0)
     }
   }
 
   /// Joins the slices of `record` into `matrices`; the inverse of ``slice(_:into:)``.
   func join(_ record: UnsafeRawBufferPointer, into matrices: UnsafeMutableRawBufferPointer) {
     precondition(matrices.count == sourceBytes && record.count == layer.geometry.recordStride)
-    forEachPiece { sourceOffset, recordOffset, count in
-      UnsafeMutableRawBufferPointer(rebasing: matrices[sourceOffset..<sourceOffset + count])
-        .copyMemory(
-          from: UnsafeRawBufferPointer(rebasing: record[recordOffset..<recordOffset + count]))
+    let starts = layer.sources.indices.map { index in
+      layer.sources[..<index].reduce(0) { $0 + $1.byteCount }
+    }
+    forEachPiece { source, sourceOffset, recordOffset, piece in
+      guard let from = record.baseAddress, let to = matrices.baseAddress else { return }
+      Self.copy(
+        piece, from: from + recordOffset, step: piece.count, to: to + starts[source] + sourceOffset,
+        step: piece.sourceStep)
     }
   }
 
-  /// Calls `body` with every contiguous piece: offset among the matrices, offset in the record,
-  /// bytes.
-  private func forEachPiece(_ body: (Int, Int, Int) -> Void) {
+  /// Rows of equal length, one after the other in a record and evenly apart in a matrix.
+  private struct Piece {
+    /// Bytes of a row.
+    let count: Int
+    let rows: Int
+    /// Bytes from row to row in the matrix.
+    let sourceStep: Int
+  }
+
+  private static func copy(
+    _ piece: Piece, from source: UnsafeRawPointer, step sourceStep: Int,
+    to target: UnsafeMutableRawPointer, step targetStep: Int
+  ) {
+    for row in 0..<piece.rows {
+      (target + row * targetStep).copyMemory(
+        from: source + row * sourceStep, byteCount: piece.count)
+    }
+  }
+
+  /// Calls `body` with every piece: index of the source, offset in its matrix, offset in the record.
+  private func forEachPiece(_ body: (Int, Int, Int, Piece) -> Void) {
     let geometry = layer.geometry
-    var starts: [ExpertRole: Int] = [:]
-    var end = 0
-    for source in layer.sources {
-      starts[source.role] = end
+    var places: [ExpertRole: (source: Int, offset: Int)] = [:]
+    for (index, source) in layer.sources.enumerated() {
+      places[source.role] = (index, 0)
       if source.role == .gateUp {
-        starts[.gate] = end
-        starts[.up] = end + source.byteCount / 2
+        places[.gate] = (index, 0)
+        places[.up] = (index, source.byteCount / 2)
       }
-      end += source.byteCount
     }
     for component in geometry.components {
-      guard let start = starts[component.role] else {
+      guard let place = places[component.role] else {
         preconditionFailure("every component comes from a source")
       }
       for slice in 0..<geometry.computeSlices {
         let target = slice * geometry.sliceStride + component.offset
-        guard component.role == .down else {
-          body(start + slice * component.byteCount, target, component.byteCount)
-          continue
-        }
-        let rowBytes = component.rowBytes
-        for row in 0..<component.rows {
+        if component.role == .down {
+          let rowBytes = component.rowBytes
           body(
-            start + (row * geometry.computeSlices + slice) * rowBytes, target + row * rowBytes,
-            rowBytes)
+            place.source, place.offset + slice * rowBytes, target,
+            Piece(
+              count: rowBytes, rows: component.rows,
+              sourceStep: rowBytes * geometry.computeSlices))
+        } else {
+          let count = component.byteCount
+          body(
+            place.source, place.offset + slice * count, target,
+            Piece(count: count, rows: 1, sourceStep: count))
         }
       }
     }

@@ -13,9 +13,25 @@ struct PackTarget {
   private var manifestPath: String { path + "/" + PackManifest.fileName }
   private var journalPath: String { path + "/" + PackJournal.fileName }
 
-  /// Makes the directory ready: created, or emptied of an older pack.
+  /// What ``prepare(_:willWrite:)`` found.
+  enum Prepared {
+    /// An empty directory, but for the journal that says that a conversion has begun.
+    case empty
+    /// What an interrupted conversion left and claims to have done.
+    case unfinished(ConversionJournal)
+    /// A finished pack, whose journal, if there is one, is yet to be removed.
+    case finished(ConversionJournal?)
+  }
+
+  /// Makes the directory ready: created, emptied of an older pack, or as an interrupted conversion left
+  /// it, as `existing` asks.
+  ///
+  /// `willWrite` is called before anything is changed, with the bytes that will be used or removed; it
+  /// throws where there is no room.
   /// - Returns: The lock that keeps other conversions out; hold it until the pack is complete.
-  func prepare(overwrite: Bool) throws -> DirectoryLock {
+  func prepare(
+    _ existing: ConversionOptions.Existing, willWrite: (_ present: UInt64) throws -> Void
+  ) throws -> (lock: DirectoryLock, found: Prepared) {
     let manager = FileManager.default
     if manager.fileExists(atPath: path) {
       guard (try? manager.contentsOfDirectory(atPath: path)) != nil else {
@@ -24,30 +40,60 @@ struct PackTarget {
           message: "is not a readable directory; expected a pack or the name of a new directory")
       }
     } else {
+      try willWrite(0)
       try Directory.create(path)
     }
     let lock = try DirectoryLock(path)
-    try takeOver(overwrite: overwrite)
+    try takeOver(existing)
+    let names = try names("")
+    let hasManifest = names.contains(PackManifest.fileName)
+    if existing == .resume {
+      let journal = try ConversionJournal.read(in: path)
+      // A manifest beside a journal without claims is that of a pack that was to be replaced.
+      if hasManifest, journal != nil || !names.contains(PackJournal.fileName) {
+        return (lock, .finished(journal))
+      }
+      if !hasManifest, let journal {
+        try willWrite(try presentBytes(names))
+        return (lock, .unfinished(journal))
+      }
+    }
+    try willWrite(try presentBytes(names))
     // What is there may be a link to a file elsewhere.
-    if try names("").contains(PackJournal.fileName + ".partial") {
+    if names.contains(PackJournal.fileName + ".partial") {
       try Directory.removeFile(journalPath + ".partial")
     }
-    try AtomicFile.write(Array("moepack conversion in progress\n".utf8), to: journalPath)
+    try ConversionJournal.writeMarker(in: path)
     // The old manifest goes first: from here on the directory is unfinished until the new one stands.
     if manager.fileExists(atPath: manifestPath) { try Directory.removeFile(manifestPath) }
     try AtomicFile.synchronizeDirectory(path)
-    for name in try names("") where isOurs(name) {
+    for name in try self.names("") where isOurs(name) {
       guard name == Self.headers else {
         try Directory.removeFile(path + "/" + name)
         continue
       }
-      for archive in try names("/" + name) {
+      for archive in try self.names("/" + name) {
         try Directory.removeFile("\(path)/\(name)/\(archive)")
       }
       try Directory.removeEmpty(path + "/" + name)
     }
+    try removeSums()
     try Directory.create(path + "/" + Self.headers)
-    return lock
+    return (lock, .empty)
+  }
+
+  /// Removes the journal's files of sums.
+  func removeSums() throws {
+    for name in try names("") where name.hasPrefix(PackJournal.fileName + ".sums-") {
+      try Directory.removeFile(path + "/" + name)
+    }
+  }
+
+  /// Bytes that files of the pack take on the disk.
+  private func presentBytes(_ names: [String]) throws -> UInt64 {
+    names.filter { isOurs($0) || $0.hasPrefix(PackJournal.fileName) }.reduce(0) {
+      $0 + FreeSpace.allocatedBytes(path + "/" + $1)
+    }
   }
 
   private static let headers = "headers"
@@ -67,7 +113,7 @@ struct PackTarget {
     return names
   }
 
-  private func takeOver(overwrite: Bool) throws {
+  private func takeOver(_ existing: ConversionOptions.Existing) throws {
     let names = try names("")
     let holdsPack = names.contains(PackManifest.fileName)
     var strangers = names.filter { !isOurs($0) && !$0.hasPrefix(PackJournal.fileName) }
@@ -87,10 +133,18 @@ struct PackTarget {
           "holds files that are no pack (\(examples.joined(separator: ", "))"
           + "); expected a new name or a pack")
     }
-    guard overwrite || !holdsPack else {
+    guard existing == .refuse || existing == .restart else { return }
+    guard !holdsPack else {
       throw FileIOError(
         .alreadyExists, path: path,
         message: "holds a finished pack; give --overwrite to replace it, or another name")
+    }
+    guard existing == .restart || !names.contains(PackJournal.fileName) else {
+      let what = try UnfinishedPack(directory: path).summary
+      throw FileIOError(
+        .alreadyExists, path: path,
+        message: "holds an unfinished pack: \(what); go on with --resume, or start again with "
+          + "--overwrite")
     }
   }
 
@@ -109,16 +163,15 @@ struct PackTarget {
     return fixed.contains(base) || (base.hasPrefix("layer-") && base.hasSuffix(".experts"))
   }
 
-  /// A new file `name` of the pack.
-  func create(_ name: String) throws -> File { try File.creating(path + "/" + name) }
-
-  /// A new file `name` of the pack for whole pages of weights, written past the page cache where
-  /// that is possible.
-  func createDirect(_ name: String) throws -> File { try File.creatingDirect(path + "/" + name) }
+  /// The file `name` of the pack to write whole pages of weights on, past the page cache where that is
+  /// possible; created when it is not there.
+  func weights(_ name: String) throws -> File {
+    try File.continuing(path + "/" + name, direct: true)
+  }
 
   /// Writes a small file of the pack and flushes it.
   func write(_ bytes: [UInt8], name: String) throws -> PackManifest.PackedFile {
-    let file = try create(name)
+    let file = try File.creatingAlone(path + "/" + name)
     let digest = try bytes.withUnsafeBytes { buffer in
       try file.write(buffer, at: 0)
       return XXH3.hash128(buffer)
@@ -133,7 +186,12 @@ struct PackTarget {
     try AtomicFile.synchronizeDirectory(path)
     try AtomicFile.write(Array(manifest.utf8), to: manifestPath)
     try AtomicFile.synchronizeDirectory(URL(filePath: path).deletingLastPathComponent().path)
-    try Directory.removeFile(journalPath)
+  }
+
+  /// Removes the journal: nothing is left to do.
+  func finish() throws {
+    try removeSums()
+    if try names("").contains(PackJournal.fileName) { try Directory.removeFile(journalPath) }
   }
 
   func lastComponent(of file: String) -> String { URL(filePath: file).lastPathComponent }

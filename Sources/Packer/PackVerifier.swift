@@ -57,14 +57,9 @@ public struct PackVerifier: Sendable {
     // The sources of an in-place pack are read twice: for their digests, then place by place.
     let sourceBytes = isInPlace ? pack.manifest.sources.reduce(0) { $0 + $1.bytes } : 0
     total(files.reduce(sourceBytes) { $0 + $1.byteCount })
-    try ParallelWork.forEach(files.count, threads: threads) { index in
-      let file = files[index]
-      do {
-        try verify(file, of: pack, log: log, progress: progress)
-      } catch let error as FileIOError {
-        log.add(Self.unreadable(file, error))
-      }
-    }
+    try FileScan.run(
+      try files.compactMap { try scan($0, of: pack, log: log) }, threads: threads, log: log,
+      progress: progress)
     if isInPlace {
       try InPlaceVerifier(pack: pack, threads: threads).verify(log: log, progress: progress)
     }
@@ -95,21 +90,32 @@ public struct PackVerifier: Sendable {
       return parts.count <= 2 && parts.allSatisfy { !["", ".", ".."].contains($0) }
     }
     total(files.reduce(0) { $0.addingReportingOverflow($1.byteCount).partialValue })
-    try ParallelWork.forEach(files.count, threads: threads) { index in
-      let file = files[index]
-      do {
-        guard let opened = try check(length: file, log: log) else { return }
-        let length = min(try opened.size(), file.byteCount)
-        let scan = FileScan(file: opened, byteCount: length, log: log, progress: progress)
-        try scan.run(
-          unit: 1 << 20, unreadable: { log.add(Self.unreadable(file, range: $1, $2)) }
-        ) { _, _ in }
-        if length == file.byteCount, !log.names(file.name) {
-          log.add(wholeFileFinding(file, digest: scan.digest))
-        }
-      } catch let error as FileIOError {
-        log.add(Self.unreadable(file, error))
-      }
+    let scans = try files.compactMap { file -> FileScan? in
+      guard let length = try readableLength(of: file, log: log) else { return nil }
+      return FileScan(
+        path: file.path, byteCount: length, unit: Self.plainUnit, check: { _, _ in nil },
+        unreadable: { Self.unreadable(file, range: $1, $2) },
+        finish: { digest in
+          length == file.byteCount ? Self.wholeFileFinding(file, digest: digest) : nil
+        })
+    }
+    try FileScan.run(scans, threads: threads, log: log, progress: progress)
+  }
+
+  /// Unit of files that have one digest.
+  private static let plainUnit = 1 << 20
+
+  /// Bytes of `file` that can be read, with a finding when they are not as many as expected; nil for
+  /// none.
+  private func readableLength(
+    of file: PackDirectory.ExpectedFile, log: FindingLog
+  ) throws -> UInt64? {
+    do {
+      guard let opened = try check(length: file, log: log) else { return nil }
+      return min(try opened.size(), file.byteCount)
+    } catch let error as FileIOError {
+      log.add(Self.unreadable(file, error))
+      return nil
     }
   }
 
@@ -122,70 +128,65 @@ public struct PackVerifier: Sendable {
       offset: range.lowerBound, length: range.upperBound - range.lowerBound, detail: error.message)
   }
 
-  private func verify(
-    _ file: PackDirectory.ExpectedFile, of pack: PackDirectory, log: FindingLog,
-    progress: @escaping PackProgress
-  ) throws {
-    guard let opened = try check(length: file, log: log) else { return }
+  /// How `file` is read and checked; nil when there is nothing to read.
+  private func scan(
+    _ file: PackDirectory.ExpectedFile, of pack: PackDirectory, log: FindingLog
+  ) throws -> FileScan? {
+    guard let length = try readableLength(of: file, log: log) else { return nil }
     let before = log.count(of: file.name)
-    let length = min(try opened.size(), file.byteCount)
-    let scan = FileScan(file: opened, byteCount: length, log: log, progress: progress)
+    let finish: @Sendable (Digest128) -> PackFinding? = { digest in
+      log.count(of: file.name) == before ? Self.wholeFileFinding(file, digest: digest) : nil
+    }
     let table = pack.checksums
     if let position = pack.layout.layers.firstIndex(where: { $0.fileName == file.name }) {
       let layer = pack.layout.layers[position]
       let unit = layer.geometry.readBytes
-      try scan.run(
-        unit: unit,
-        unreadable: { index, range, error in
+      return FileScan(
+        path: file.path, byteCount: length, unit: unit,
+        check: { index, bytes in
           let (expert, slice) = index.quotientAndRemainder(dividingBy: PackLimits.splits)
-          log.add(
-            Self.unreadable(
-              file, range: range, layer: layer.layer, expert: expert, slice: slice, error))
-        }
-      ) { index, bytes in
-        let (expert, slice) = index.quotientAndRemainder(dividingBy: PackLimits.splits)
-        let found = XXH3.hash64(
-          bytes, seed: ChecksumTable.seed(layer: layer.layer, expert: expert, extent: slice))
-        let expected = table.values[
-          table.index(layerPosition: position, expert: expert, extent: slice)]
-        log.didCheck()
-        guard found != expected else { return }
-        log.add(
-          PackFinding(
+          let found = XXH3.hash64(
+            bytes, seed: ChecksumTable.seed(layer: layer.layer, expert: expert, extent: slice))
+          let expected = table.values[
+            table.index(layerPosition: position, expert: expert, extent: slice)]
+          log.didCheck()
+          guard found != expected else { return nil }
+          return PackFinding(
             .damaged, file: file.name, layer: layer.layer, expert: expert, slice: slice,
             offset: UInt64(index) * UInt64(unit), length: UInt64(unit),
-            detail: Self.mismatch(found: found, expected: expected)))
-      }
-    } else if file.name == PackDirectory.residentFileName {
-      try scan.run(
-        unit: PackLimits.residentBlockBytes,
-        unreadable: { log.add(Self.unreadable(file, range: $1, $2)) }
-      ) { block, bytes in
+            detail: Self.mismatch(found: found, expected: expected))
+        },
+        unreadable: { index, range, error in
+          let (expert, slice) = index.quotientAndRemainder(dividingBy: PackLimits.splits)
+          return Self.unreadable(
+            file, range: range, layer: layer.layer, expert: expert, slice: slice, error)
+        }, finish: finish)
+    }
+    guard file.name == PackDirectory.residentFileName else {
+      return FileScan(
+        path: file.path, byteCount: length, unit: Self.plainUnit, check: { _, _ in nil },
+        unreadable: { Self.unreadable(file, range: $1, $2) }, finish: finish)
+    }
+    return FileScan(
+      path: file.path, byteCount: length, unit: PackLimits.residentBlockBytes,
+      check: { block, bytes in
         let found = XXH3.hash64(bytes, seed: ChecksumTable.seed(residentBlock: block))
         let expected = table.values[table.index(residentBlock: block)]
         log.didCheck()
-        guard found != expected else { return }
-        log.add(
-          PackFinding(
-            .damaged, file: file.name,
-            offset: UInt64(block) * UInt64(PackLimits.residentBlockBytes),
-            length: UInt64(bytes.count), detail: Self.mismatch(found: found, expected: expected)))
-      }
-    } else {
-      try scan.run(
-        unit: 1 << 20, unreadable: { log.add(Self.unreadable(file, range: $1, $2)) }
-      ) { _, _ in }
-    }
-    if log.count(of: file.name) == before {
-      log.add(wholeFileFinding(file, digest: scan.digest))
-    }
+        guard found != expected else { return nil }
+        return PackFinding(
+          .damaged, file: file.name,
+          offset: UInt64(block) * UInt64(PackLimits.residentBlockBytes),
+          length: UInt64(bytes.count), detail: Self.mismatch(found: found, expected: expected))
+      },
+      unreadable: { Self.unreadable(file, range: $1, $2) }, finish: finish)
   }
 
   private static func mismatch(found: UInt64, expected: UInt64) -> String {
     "checksum is \(Digest128.hexadecimal(found)), expected \(Digest128.hexadecimal(expected))"
   }
 
-  private func wholeFileFinding(
+  private static func wholeFileFinding(
     _ file: PackDirectory.ExpectedFile, digest: Digest128
   ) -> PackFinding? {
     guard digest.description != file.digest else { return nil }

@@ -9,8 +9,10 @@ public import GGUF
 
 /// Converts an opened GGUF into a pack directory.
 ///
-/// Files are written and flushed one by one; the manifest comes last, so that a directory is either
-/// a complete pack or recognizably unfinished, whenever the process dies.
+/// Each byte of the source is read once and each byte of the pack written once, in pieces of a few
+/// megabytes that any number of threads read, cut, hash and write. A journal says what is done and
+/// flushed, so that an interrupted conversion can go on; the manifest comes last, so that a directory is
+/// either a complete pack or recognizably unfinished, whenever the process dies.
 public struct PackWriter: Sendable {
   private let source: GGUFFile
   private let layout: PackLayout
@@ -40,7 +42,7 @@ public struct PackWriter: Sendable {
     layout = try PackLayout(source: source)
   }
 
-  /// Bytes that ``write(to:overwrite:progress:)`` reports as progress in all.
+  /// Bytes that ``write(to:options:progress:)`` reports as progress in all.
   public var progressBytes: UInt64 { source.tensors.reduce(0) { $0 + $1.byteCount } }
 
   /// Writes the pack to `directory`.
@@ -52,96 +54,131 @@ public struct PackWriter: Sendable {
   public func write(
     to directory: String, overwrite: Bool, progress: @escaping PackProgress
   ) throws -> PackManifest {
-    let shards: [any ByteSource] =
-      try generated ?? source.shards.map { try File.reading($0.path) }
-    let target = PackTarget(path: directory)
-    let lock = try target.prepare(overwrite: overwrite)
-    defer { withExtendedLifetime(lock) {} }
-    let contents = Contents()
-    try ParallelWork.forEach(2, threads: 2) { job in
-      if job == 0 {
-        try writeContents(
-          of: shards, to: target, contents: contents, progress: progress)
-      } else {
-        // The digest of a shard needs its bytes in file order, which packing does not read in; the
-        // second reader runs beside the first and mostly meets pages that it has brought in.
-        contents.sourceDigests = try SourceDigests.compute(source.shards, contents: shards)
+    try write(
+      to: directory, options: .init(existing: overwrite ? .replace : .restart), progress: progress)
+  }
+
+  /// Writes the pack to `directory`, or what is missing of it.
+  ///
+  /// A directory with other files than those of a pack is refused untouched, and so is one whose disk has
+  /// too little room. When it throws later, the pack can be resumed.
+  /// - Returns: The finished manifest.
+  @discardableResult
+  public func write(
+    to directory: String, options: ConversionOptions, progress: @escaping PackProgress
+  ) throws -> PackManifest {
+    precondition(!options.consumesSource || (kind == .packed && generated == nil))
+    let contents: [any ByteSource] =
+      try generated ?? source.shards.map { try SourceShard.open($0.path) }
+    let consumer = options.consumesSource ? try SourceConsumer(source) : nil
+    if consumer == nil {
+      for case let file as File in contents where !file.lockShared() {
+        throw FileIOError(
+          .inUse, path: file.path, message: "is being consumed by another conversion")
       }
     }
-    let manifest = PackManifest(
+    let target = PackTarget(path: directory)
+    let space = PackSpace(
+      source: source, layout: layout, kind: kind, stepBytes: UInt64(options.checkpointBytes))
+    let (lock, found) = try target.prepare(options.existing) { present in
+      try space.check(at: directory, present: present, consuming: consumer != nil)
+    }
+    defer { withExtendedLifetime(lock) {} }
+    let journal: ConversionJournal
+    switch found {
+    case .finished(let journal):
+      return try CompletedPack(target: target, journal: journal)
+        .finish(source: source, consumer: consumer)
+    case .unfinished(let found):
+      journal = found
+      try restoreArchives(target, journal: journal, contents: contents)
+    case .empty: journal = try begin(target, contents: contents)
+    }
+    let conversion = try PackConversion(
+      source: source, contents: contents, layout: layout, kind: kind, target: target,
+      journal: journal, consumer: consumer, options: options, progress: progress)
+    try conversion.run(threads: threads)
+    let manifest = try manifest(of: conversion, target: target)
+    let tensors = ManifestTensor.table(source: source, layout: layout)
+    try target.commit(manifest: manifest.text(layout: layout, tensors: tensors))
+    try consumer?.punchAll()
+    try target.finish()
+    return manifest
+  }
+
+  /// Writes the archives of the headers, and what the first journal says.
+  private func begin(
+    _ target: PackTarget, contents: [any ByteSource]
+  ) throws -> ConversionJournal {
+    let shards = try source.shards.enumerated().map { index, shard in
+      let (archive, file) = try writeArchive(index, to: target, contents: contents)
+      return ConversionJournal.Shard(
+        shard: shard, name: target.lastComponent(of: shard.path),
+        headerBytes: archive.bytes.count,
+        headerDigest: XXH3.hash128(UnsafeRawBufferPointer(archive.bytes.bytes)), archive: file,
+        modified: (contents[index] as? File)?.modified ?? 0,
+        rest: try SourceShard.rest(of: contents[index], byteCount: shard.fileSize))
+    }
+    try AtomicFile.synchronizeDirectory(target.path + "/headers")
+    let journal = ConversionJournal(
+      kind: kind.rawValue, consumes: false, shards: shards, units: [])
+    try journal.write(in: target.path)
+    return journal
+  }
+
+  private func writeArchive(
+    _ index: Int, to target: PackTarget, contents: [any ByteSource]
+  ) throws -> (HeaderArchive, PackManifest.PackedFile) {
+    let shard = source.shards[index]
+    let archive = try HeaderArchive(shard: shard) { buffer, offset in
+      try Self.read(contents[index], into: buffer, at: offset)
+    }
+    let frame = try archive.compressed(path: shard.path)
+    return (archive, try target.write(frame, name: HeaderArchive.fileName(shard: index)))
+  }
+
+  /// Writes archives of headers again that are not as the journal says.
+  private func restoreArchives(
+    _ target: PackTarget, journal: ConversionJournal, contents: [any ByteSource]
+  ) throws {
+    for (index, shard) in journal.shards.enumerated()
+    where index < source.shards.count && !journal.consumes {
+      guard (try? PackDirectory.provenBytes(shard.archive, directory: target.path)) == nil else {
+        continue
+      }
+      let (_, file) = try writeArchive(index, to: target, contents: contents)
+      guard file.xxh3_128 == shard.archive.xxh3_128, file.name == shard.archive.name else {
+        throw PackError(
+          .wrongSource, path: target.path,
+          "was begun from another source than \(source.shards[index].path); give that one, or start "
+            + "again with --overwrite")
+      }
+    }
+  }
+
+  /// Reads any bytes of a shard that may ask for whole pages.
+  static func read(
+    _ content: any ByteSource, into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64
+  ) throws {
+    guard let file = content as? File, file.isDirect else {
+      return try content.readExactly(into: buffer, at: offset)
+    }
+    try File.reading(file.path).readExactly(into: buffer, at: offset)
+  }
+
+  private func manifest(
+    of conversion: PackConversion, target: PackTarget
+  ) throws -> PackManifest {
+    let digests = conversion.sourceDigests
+    var files = conversion.weightFiles + conversion.journal.shards.map(\.archive)
+    files.append(try target.write(conversion.checksums.bytes, name: ChecksumTable.fileName))
+    return PackManifest(
       kind: kind, architecture: try PackManifest.architecture(of: source),
       sources: try source.shards.enumerated().map { index, shard in
         .init(
           name: target.lastComponent(of: shard.path), bytes: shard.fileSize,
-          digest: contents.sourceDigests[index], headerBytes: contents.headerBytes[index],
+          digest: digests[index], headerBytes: conversion.journal.shards[index].headerBytes,
           path: kind == .inPlace ? try target.recordedPath(of: shard.path) : nil)
-      }, files: contents.files, requantized: TypeChange(source.metadata))
-    let tensors = ManifestTensor.table(source: source, layout: layout)
-    try target.commit(manifest: manifest.text(layout: layout, tensors: tensors))
-    return manifest
-  }
-
-  /// What the two jobs of a conversion leave for the manifest; each member is written by one of
-  /// them and read after both have ended.
-  private final class Contents: @unchecked Sendable {
-    var files: [PackManifest.PackedFile] = []
-    var headerBytes: [UInt64] = []
-    var sourceDigests: [Digest128] = []
-  }
-
-  private func writeContents(
-    of shards: [any ByteSource], to target: PackTarget, contents: Contents,
-    progress: @escaping PackProgress
-  ) throws {
-    for (index, shard) in source.shards.enumerated() {
-      let archive = try HeaderArchive(shard: shard) { buffer, offset in
-        try shards[index].readExactly(into: buffer, at: offset)
-      }
-      let frame = try archive.compressed(path: shard.path)
-      contents.headerBytes.append(UInt64(archive.bytes.count))
-      contents.files.append(
-        try target.write(frame, name: HeaderArchive.fileName(shard: index)))
-    }
-
-    var checksums = ChecksumTable(layout: layout, kind: kind)
-    for (position, layer) in layout.layers.enumerated() {
-      let writer = LayerWriter(layer: layer, shards: shards, threads: threads)
-      let sums: [UInt64]
-      switch kind {
-      case .packed:
-        let file = try target.createDirect(layer.fileName)
-        let result = try writer.write(to: file, progress: progress)
-        sums = result.checksums
-        if let digest = result.digest {
-          contents.files.append(
-            .init(name: layer.fileName, bytes: layer.fileBytes, digest: digest))
-        }
-      case .inPlace:
-        sums = try writer.sourceChecksums(progress: progress)
-      }
-      let first = checksums.index(layerPosition: position, expert: 0, extent: 0)
-      for (index, sum) in sums.enumerated() { checksums.set(first + index, to: sum) }
-    }
-
-    let residentName = PackDirectory.residentFileName
-    let resident = try ResidentStream(
-      file: kind == .packed ? try target.createDirect(residentName) : nil)
-    for index in layout.residentOrder {
-      let tensor = source.tensors[index]
-      guard case .resident(let offset) = layout.places[index] else { continue }
-      try resident.pad(to: offset)
-      try resident.append(shards[tensor.shard], at: tensor.offset, count: tensor.byteCount)
-      progress(tensor.byteCount)
-    }
-    try resident.pad(to: layout.residentBytes)
-    try resident.finish()
-    for (block, sum) in resident.checksums.enumerated() {
-      checksums.set(checksums.index(residentBlock: block), to: sum)
-    }
-    if kind == .packed {
-      contents.files.append(
-        .init(name: residentName, bytes: layout.residentBytes, digest: resident.digest))
-    }
-    contents.files.append(try target.write(checksums.bytes, name: ChecksumTable.fileName))
+      }, files: files, requantized: TypeChange(source.metadata))
   }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CommandSupport
 import ExpertPack
+import FileIO
 import GGUF
 import Packer
 import Recipes
@@ -9,8 +10,9 @@ struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Convert a GGUF into a pack.",
     discussion: """
-      The source is only read. A conversion that is killed leaves a directory that does not open \
-      as a pack; run convert again. Example:
+      The source is only read, unless --consume is given. A conversion that is interrupted, by a \
+      signal, a power failure or a full disk, leaves a directory that does not open as a pack; the \
+      same command with --resume does what is missing. Example:
 
         moepack convert model-00001-of-00005.gguf -o model.moepack
 
@@ -36,8 +38,22 @@ struct Convert: ParsableCommand {
 
   @OptionGroup var requantization: RequantizationOptions
 
-  @Flag(help: "Replace a finished pack.")
+  @Flag(help: "Go on with what an interrupted conversion left; what is finished stays.")
+  var resume = false
+
+  @Flag(help: "Replace a finished or unfinished pack.")
   var overwrite = false
+
+  @Flag(
+    help: """
+      Give the source's bytes back to the file system as soon as they are in the pack, flushed and \
+      read back: the source turns into the pack, which needs about a layer of extra space. In the \
+      end only an empty shell of the source is left; moepack export writes it again. Asks first.
+      """)
+  var consume = false
+
+  @Flag(help: "Answer yes to what --consume asks.")
+  var yes = false
 
   @OptionGroup var work: ThreadOptions
 
@@ -54,40 +70,119 @@ struct Convert: ParsableCommand {
     let seconds: Double
   }
 
+  func validate() throws {
+    guard !(resume && overwrite) else {
+      throw ValidationError(
+        "--resume keeps what is there, --overwrite removes it; give one of them")
+    }
+    guard !(consume && inPlace) else {
+      throw ValidationError(
+        "--consume empties the source, which --in-place keeps; give one of them")
+    }
+    guard consume || !yes else { throw ValidationError("--yes answers --consume; give both") }
+  }
+
   func run() throws {
     try runCommand(
       "moepack",
-      interruption: "the directory is no pack yet, run the same command again"
+      interruption: "nothing finished is lost: go on with the same command and --resume"
     ) {
-      let source = try GGUFFile.open(file)
+      if resume, !mayChangeTypes, let pack = try CompletedPack.find(in: output) {
+        let manifest = try pack.finish(source: file, consumesSource: consume)
+        return try report(manifest, changes: 0, seconds: 0, note: "is complete")
+      }
+      let unfinished = resume && !mayChangeTypes ? try UnfinishedPack.find(in: output) : nil
+      let source = try unfinished?.source(file) ?? GGUFFile.open(file)
       let recipe = try choice.choose(for: source)?.recipe
       let inPlace = inPlace || recipe?.layout.isInPlace ?? false
+      guard !(consume && inPlace) else {
+        throw ValidationError("--consume empties the source, which the recipe wants left in place")
+      }
       let changed = try requantization.apply(
         to: source, recipe: choice.recipe == nil ? nil : recipe, isInPlace: inPlace,
         threads: work.threads)
+      guard !(consume && changed != nil) else {
+        throw ValidationError(
+          "--consume gives back what the pack holds, and with other types it does not hold the source; "
+            + "leave one of them out")
+      }
       let writer =
         try changed.map { try PackWriter(requantization: $0, threads: work.threads) }
         ?? PackWriter(source: source, kind: inPlace ? .inPlace : .packed, threads: work.threads)
+      if consume { try askToConsume(source) }
       let line = ProgressLine(inPlace ? "indexing" : "packing", total: writer.progressBytes)
       defer { line.clear() }
-      let manifest = try writer.write(to: output, overwrite: overwrite) { line.add($0) }
-      line.clear()
-      let report = Report(
-        pack: output, kind: manifest.kind.rawValue,
-        layers: try PackPlan(source: source).layers.count,
-        sourceBytes: manifest.sources.reduce(0) { $0 + $1.bytes },
-        packBytes: manifest.files.reduce(0) { $0 + $1.bytes },
-        requantizedTensors: changed?.changes.count ?? 0, seconds: line.seconds)
-      if json {
-        try Console.json(report)
-      } else {
-        let rate = UInt64(Double(report.sourceBytes) / max(report.seconds, 1e-3))
-        Console.line(
-          "\(output): \(inPlace ? "indexed" : "packed") \(report.layers) layers of experts, "
-            + (changed.map { "\($0.changes.count) tensors requantised, " } ?? "")
-            + "\(ByteSize.text(report.sourceBytes)) to \(ByteSize.text(report.packBytes)) in "
-            + "\(decimal(report.seconds, 1)) s (\(ByteSize.text(rate))/s)")
+      let manifest: PackManifest
+      do {
+        manifest = try writer.write(
+          to: output,
+          options: .init(
+            existing: resume ? .resume : overwrite ? .replace : .refuse, consumesSource: consume)
+        ) { line.add($0) }
+      } catch {
+        line.clear()
+        try explain(error)
+        throw error
       }
+      line.clear()
+      try report(
+        manifest, changes: changed?.changes.count ?? 0, seconds: line.seconds,
+        note: inPlace ? "indexed" : "packed")
+    }
+  }
+
+  /// Says what an error left and how to go on, after the error itself.
+  private func explain(_ error: any Error) throws {
+    switch error {
+    case let error as FileIOError where error.code == .inUse || error.code == .alreadyExists: return
+    case let error as PackError where error.code == .wrongSource || error.code == .damaged: return
+    default: break
+    }
+    guard let left = try? UnfinishedPack.find(in: output) else { return }
+    Console.message(
+      "moepack: \(output): \(left.summary); when the cause below is gone, go on with the same "
+        + "command and --resume")
+  }
+
+  /// Whether what is packed may be another model than the source.
+  private var mayChangeTypes: Bool { !requantization.types.isEmpty || choice.recipe != nil }
+
+  private func report(
+    _ manifest: PackManifest, changes: Int, seconds: Double, note: String
+  ) throws {
+    let report = Report(
+      pack: output, kind: manifest.kind.rawValue,
+      layers: try PackDirectory(contentsOf: output).expertLayers.count,
+      sourceBytes: manifest.sources.reduce(0) { $0 + $1.bytes },
+      packBytes: manifest.files.reduce(0) { $0 + $1.bytes }, requantizedTensors: changes,
+      seconds: seconds)
+    if json { return try Console.json(report) }
+    let rate = UInt64(Double(report.sourceBytes) / max(report.seconds, 1e-3))
+    let sizes = "\(ByteSize.text(report.sourceBytes)) to \(ByteSize.text(report.packBytes))"
+    Console.line(
+      seconds == 0
+        ? "\(output): \(note), \(sizes)"
+        : "\(output): \(note) \(report.layers) layers of experts, "
+          + (changes > 0 ? "\(changes) tensors requantised, " : "") + "\(sizes) in "
+          + "\(decimal(report.seconds, 1)) s (\(ByteSize.text(rate))/s)")
+  }
+
+  private func askToConsume(_ source: GGUFFile) throws {
+    guard !yes else { return }
+    let bytes = source.shards.reduce(0) { $0 + $1.fileSize }
+    let names = source.shards.count == 1 ? file : "\(file) and its other shards"
+    guard Console.isInteractive else {
+      throw ValidationError(
+        "--consume empties \(names) for good and there is no terminal to ask on; give --yes as well"
+      )
+    }
+    Console.message(
+      "moepack: --consume gives the \(ByteSize.text(bytes)) of \(names) back to the disk as they are "
+        + "packed. From the first layer on the source can only be had again with moepack export, from "
+        + "the finished pack.")
+    guard Console.ask("Empty the source? Type yes: ") == "yes" else {
+      Console.message("moepack: nothing was changed")
+      throw ExitStatus.no
     }
   }
 }

@@ -56,7 +56,7 @@ struct KillTests {
     try expectSame(pack, whole)
   }
 
-  @Test("without --overwrite an unfinished pack is finished, a finished one kept")
+  @Test("an unfinished pack is reported, finished with --resume, and then kept")
   func again() throws {
     let directory = try TemporaryDirectory()
     let pack = directory.file("a.moepack")
@@ -69,7 +69,13 @@ struct KillTests {
     }
     kill(process.processIdentifier, SIGKILL)
     process.waitUntilExit()
-    #expect(try Binary.moepack.run(["convert", Fixtures.checkpoint, "-o", pack]).status == 0)
+    let names = try FileBytes.files(below: pack)
+    let reported = try Binary.moepack.run(["convert", Fixtures.checkpoint, "-o", pack])
+    #expect(reported.status == 2 && reported.errors.contains("holds an unfinished pack: "))
+    #expect(reported.errors.contains("--resume") && reported.errors.contains("--overwrite"))
+    #expect(try FileBytes.files(below: pack) == names)
+    let resumed = try Binary.moepack.run(["convert", Fixtures.checkpoint, "-o", pack, "--resume"])
+    #expect(resumed.status == 0, "\(resumed.errors)")
     let refused = try Binary.moepack.run(["convert", Fixtures.checkpoint, "-o", pack])
     #expect(refused.status == 2 && refused.errors.contains("--overwrite"))
     #expect(try Binary.moepack.run(["verify", pack]).status == 0)
