@@ -22,4 +22,9 @@ static inline void cxx_update128(XXH3_state_t *_Nonnull state, const void *_Null
   (void)XXH3_128bits_update(state, bytes, count);
 }
 
+static inline void cxx_update64(XXH3_state_t *_Nonnull state, const void *_Nullable bytes,
+                                size_t count) {
+  (void)XXH3_64bits_update(state, bytes, count);
+}
+
 #endif

@@ -78,3 +78,25 @@ public final class XXH3Stream128 {
     return Digest128(high: hash.high64, low: hash.low64)
   }
 }
+
+/// XXH3-64 with a seed of bytes that arrive in pieces. One thread at a time.
+public final class XXH3Stream64 {
+  private let state: OpaquePointer
+
+  /// A stream of no bytes yet.
+  public init(seed: UInt64) {
+    guard let state = XXH3_createState() else { preconditionFailure("out of memory") }
+    self.state = state
+    XXH3_64bits_reset_withSeed(state, seed)
+  }
+
+  deinit { XXH3_freeState(state) }
+
+  /// Adds `bytes` to what is hashed.
+  public func update(_ bytes: UnsafeRawBufferPointer) {
+    cxx_update64(state, bytes.baseAddress, bytes.count)
+  }
+
+  /// The checksum of all bytes so far; more may follow.
+  public var value: UInt64 { XXH3_64bits_digest(state) }
+}

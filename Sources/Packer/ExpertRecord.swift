@@ -63,19 +63,20 @@ struct ExpertRecord {
     }
   }
 
+  /// Where the matrix of `role` begins: index of its source, and offset there in an expert's part.
+  static func place(of role: ExpertRole, in layer: ExpertLayer) -> (source: Int, offset: Int)? {
+    if let index = layer.sources.firstIndex(where: { $0.role == role }) { return (index, 0) }
+    guard role != .down, let fused = layer.sources.firstIndex(where: { $0.role == .gateUp }) else {
+      return nil
+    }
+    return (fused, role == .gate ? 0 : layer.sources[fused].byteCount / 2)
+  }
+
   /// Calls `body` with every piece: index of the source, offset in its matrix, offset in the record.
   private func forEachPiece(_ body: (Int, Int, Int, Piece) -> Void) {
     let geometry = layer.geometry
-    var places: [ExpertRole: (source: Int, offset: Int)] = [:]
-    for (index, source) in layer.sources.enumerated() {
-      places[source.role] = (index, 0)
-      if source.role == .gateUp {
-        places[.gate] = (index, 0)
-        places[.up] = (index, source.byteCount / 2)
-      }
-    }
     for component in geometry.components {
-      guard let place = places[component.role] else {
+      guard let place = Self.place(of: component.role, in: layer) else {
         preconditionFailure("every component comes from a source")
       }
       for slice in 0..<geometry.computeSlices {

@@ -19,6 +19,9 @@ struct FileScan: Sendable {
   /// Large enough for a device's full rate, small enough that eight threads fit in 64 MiB.
   private static let pieceBytes = 8 << 20
 
+  /// Memory for all threads together, where units are large.
+  private static let memoryBytes = 384 << 20
+
   private var unitsPerPiece: Int { max(1, Self.pieceBytes / unit) }
   private var pieceCount: Int {
     let piece = UInt64(unitsPerPiece * unit)
@@ -46,6 +49,7 @@ struct FileScan: Sendable {
     let room = scans.map { ($0.unitsPerPiece * $0.unit + alignment - 1) / alignment * alignment }
     let buffers = BufferPool(byteCount: room.max() ?? 0)
     let digests = Digests(scans)
+    let threads = max(1, min(threads, memoryBytes / max(room.max() ?? 0, 1)))
     for scan in scans where scan.byteCount == 0 {
       log.add(
         scan.finish(

@@ -25,7 +25,7 @@ struct PackUnit: Sendable {
   let checksumsPerItem: Int
 
   /// Bytes of a job, where items are smaller: a disk's full rate asks for megabytes at a time.
-  private static let jobBytes = 8 << 20
+  private static let jobBytes = 16 << 20
 
   /// The units of a pack in the order in which they are made: the resident image, then the layers as
   /// the source has them, so that its digest finds most of its bytes in file order.

@@ -45,6 +45,9 @@ struct PieceMaker: Sendable {
       case .resident:
         room.source = max(room.source, ResidentPieces.runBytes + SourceShard.slack)
         room.target = max(room.target, unit.itemsPerJob * unit.itemBytes)
+      case .layer(let layer) where Self.isWide(unit):
+        room.source = max(room.source, Self.wideRoom(layer))
+        room.target = max(room.target, PackLimits.splits * RecordStream.bufferBytes)
       case .layer(let layer):
         let matrices = layer.sources.reduce(0) {
           $0 + Self.room(for: $1.byteCount * unit.itemsPerJob)
@@ -59,6 +62,12 @@ struct PieceMaker: Sendable {
     room.sums = ShardDigest.scratchBytes(for: room.source)
     self.room = room
     workspaces = BufferPool(byteCount: room.total)
+  }
+
+  /// Room for a read of a wide expert: whole rows.
+  private static func wideRoom(_ layer: ExpertLayer) -> Int {
+    let row = layer.sources.map { $0.byteCount / max($0.rows, 1) }.max() ?? 0
+    return room(for: max(wideReadBytes, row))
   }
 
   /// Pages that `count` bytes may touch.
@@ -76,12 +85,19 @@ struct PieceMaker: Sendable {
   func make(_ index: Int, items: Range<Int>, to file: File?) throws -> PackPiece {
     var piece = PackPiece()
     let unit = units[index]
-    try workspaces.withBuffer { buffer in
-      let source = buffer.bytes.part(0..<room.source)
-      let target = buffer.bytes.part(room.source..<room.source + room.target)
-      let scratch = buffer.bytes.part(room.source + room.target..<room.total)
+    try withWorkspace { workspace in
+      let (source, target, scratch) = (workspace.source, workspace.target, workspace.scratch)
       let range = unit.fileRange(items)
       switch unit.content {
+      case .layer(let layer) where Self.isWide(unit):
+        for item in items where kind == .packed {
+          try makeWide(
+            item, of: layer, unit: unit, to: file, workspace: workspace, into: &piece)
+        }
+        for item in items where kind == .inPlace {
+          try hashWide(item, of: layer, unit: unit, workspace: workspace, into: &piece)
+        }
+        return
       case .resident:
         let image = target.part(0..<range.count)
         piece.sourceBytes = try assemble(range, into: image, source: source, scratch: scratch)
@@ -107,15 +123,39 @@ struct PieceMaker: Sendable {
 
   /// Reads the source's bytes of `range` of a shard for their digest alone.
   func digest(_ range: Range<UInt64>, ofShard shard: Int) throws {
-    try workspaces.withBuffer { buffer in
+    try withWorkspace { workspace in
       let step = UInt64(room.source - SourceShard.slack)
-      let scratch = buffer.bytes.part(room.source + room.target..<room.total)
       for start in stride(from: range.lowerBound, to: range.upperBound, by: Int(step)) {
-        _ = try shards[shard].read(
-          start..<min(range.upperBound, start + step), into: buffer.bytes.part(0..<room.source),
-          scratch: scratch)
+        _ = try read(start..<min(range.upperBound, start + step), ofShard: shard, workspace)
       }
     }
+  }
+
+  /// Memory of a thread for the time of a piece.
+  struct Workspace {
+    /// Pages of the source.
+    let source: UnsafeMutableRawBufferPointer
+    /// The piece.
+    let target: UnsafeMutableRawBufferPointer
+    /// Sums of what was read.
+    let scratch: UnsafeMutableRawBufferPointer
+  }
+
+  private func withWorkspace(_ body: (Workspace) throws -> Void) throws {
+    try workspaces.withBuffer { buffer in
+      try body(
+        Workspace(
+          source: buffer.bytes.part(0..<room.source),
+          target: buffer.bytes.part(room.source..<room.source + room.target),
+          scratch: buffer.bytes.part(room.source + room.target..<room.total)))
+    }
+  }
+
+  /// Reads `range` of a shard into the workspace, which it fits.
+  func read(
+    _ range: Range<UInt64>, ofShard shard: Int, _ workspace: Workspace
+  ) throws -> UnsafeRawBufferPointer {
+    try shards[shard].read(range, into: workspace.source, scratch: workspace.scratch)
   }
 
   /// The matrices of experts `items`, of each source tensor those of all of them.

@@ -10,6 +10,7 @@ struct ResumptionCheck {
 
   /// Bytes read at a time when a file is read back.
   private static let readBytes = 8 << 20
+  private static let readThreads = 4
 
   func wrongSource(_ reason: String) -> PackError {
     PackError(
@@ -113,25 +114,42 @@ struct ResumptionCheck {
   static func readBack(
     _ unit: PackUnit, _ state: UnitProgress, items: Range<Int>, of file: File
   ) throws {
-    let perRead = max(1, readBytes / unit.itemBytes)
-    let reads = Array(stride(from: items.lowerBound, to: items.upperBound, by: perRead))
-    let buffers = BufferPool(byteCount: perRead * unit.itemBytes)
-    try ParallelWork.forEach(reads.count, threads: 4) { index in
-      let part = reads[index]..<min(items.upperBound, reads[index] + perRead)
+    let partBytes = unit.itemBytes / unit.checksumsPerItem
+    let parts = items.lowerBound * unit.checksumsPerItem..<items.upperBound * unit.checksumsPerItem
+    let buffers = BufferPool(byteCount: readBytes)
+    // A few parts a job, or one in several reads.
+    let perJob = max(1, readBytes / partBytes)
+    let jobs = Array(stride(from: parts.lowerBound, to: parts.upperBound, by: perJob))
+    let end = unit.fileRange(items).upperBound
+    try ParallelWork.forEach(jobs.count, threads: readThreads) { job in
+      let run = jobs[job]..<min(parts.upperBound, jobs[job] + perJob)
+      let range =
+        UInt64(run.lowerBound * partBytes)..<min(end, UInt64(run.upperBound * partBytes))
       try buffers.withBuffer { buffer in
-        let range = unit.fileRange(part)
-        let bytes = buffer.bytes.part(0..<range.count)
-        try file.readExactly(into: bytes, at: range.lowerBound)
-        let found = PieceMaker.checksums(of: UnsafeRawBufferPointer(bytes), as: part, of: unit)
-        let count = unit.checksumsPerItem
-        guard
-          found.elementsEqual(
-            state.checksums[part.lowerBound * count..<part.upperBound * count])
-        else {
-          throw PackError(
-            .damaged, path: file.path,
-            "bytes \(range.lowerBound)..<\(range.upperBound) are not what was written; the disk or "
-              + "the memory is failing")
+        var hash: XXH3Stream64?
+        var part = run.lowerBound
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: readBytes) {
+          let count = Int(min(UInt64(readBytes), range.upperBound - start))
+          try file.readExactly(into: buffer.bytes.part(0..<count), at: start)
+          var done = 0
+          while done < count {
+            let partEnd = min(end, UInt64((part + 1) * partBytes))
+            let next = Int(min(UInt64(count), partEnd - start))
+            let (item, index) = part.quotientAndRemainder(dividingBy: unit.checksumsPerItem)
+            let current = hash ?? XXH3Stream64(seed: unit.seed(item: item, index: index))
+            current.update(UnsafeRawBufferPointer(buffer.bytes.part(done..<next)))
+            hash = current
+            done = next
+            guard start + UInt64(next) == partEnd else { continue }
+            guard current.value == state.checksums[part] else {
+              throw PackError(
+                .damaged, path: file.path,
+                "bytes \(part * partBytes)..<\(partEnd) are not what was written; the disk "
+                  + "or the memory is failing")
+            }
+            hash = nil
+            part += 1
+          }
         }
       }
     }

@@ -18,7 +18,7 @@ struct Moepack: ParsableCommand {
 /// The option of every command that reads or writes a whole pack.
 struct ThreadOptions: ParsableArguments {
   @Option(help: "Threads that read, cut, join and hash.")
-  var threads = 4
+  var threads = 8
 
   func validate() throws {
     guard (1...256).contains(threads) else {
