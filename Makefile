@@ -10,7 +10,8 @@ DEMO = .build/demo
 # Our own Swift sources; the rule set is .swift-format.
 SWIFT_SOURCES = Package.swift Sources Tests
 
-.PHONY: all setup build demo test neon lint format fuzz bench-stream bench-kernels wall clean
+.PHONY: all setup build demo test neon lint format fuzz bench-stream bench-kernels bench-pack interruptions \
+  wall clean
 
 all: build
 
@@ -88,6 +89,22 @@ bench-kernels: build
 	  Benchmarks/kernels/kernel_bench.c Sources/CKernels/*/*.c -lm -lpthread -o $(KERNEL_BENCH)
 	python3 Benchmarks/bench_kernels.py --kernels $(KERNEL_BENCH) --moepack $(MOEPACK) --moerun $(MOERUN) \
 	  --work $(BENCH_DIR) $(PEERS)
+
+# convert beside cp + xxhsum and verify beside fio, in turn, on a synthetic model of 11 GB; needs fio,
+# xxhsum and 40 GB of disk. As root, so that fio gets huge pages. PACK_BENCH="--source FILE --rounds 3".
+bench-pack: build
+	python3 Benchmarks/bench_pack.py --moepack $(MOEPACK) --work $(BENCH_DIR) $(PACK_BENCH)
+
+# Conversions killed at every call and at 200 random moments, failing and full disks, each resumed and
+# compared with an undisturbed one. Linux; full disks as root. CAMPAIGNS names some of them.
+CAMPAIGNS = kills faults space consume
+CAMPAIGN_SOURCE = $(CHECKPOINT)
+interruptions: build
+	mkdir -p $(BENCH_DIR)
+	$(CLANG) -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -shared -fPIC Tests/Resume/fault_shim.c \
+	  -ldl -o $(BENCH_DIR)/fault_shim.so
+	python3 Tests/Resume/campaign.py --moepack $(MOEPACK) --shim $(BENCH_DIR)/fault_shim.so \
+	  --work $(BENCH_DIR)/interruptions --source $(CAMPAIGN_SOURCE) $(CAMPAIGNS)
 
 # The peak of every command against --memory, in memory groups of exactly that size, as root.
 wall: build
