@@ -84,6 +84,13 @@ public struct HeaderArchive: Sendable {
     return (GGUFShard(path: path, fileSize: fileSize, header: header), archive)
   }
 
+  /// The bytes in `frame`, of which there must be `byteCount`.
+  package static func content(
+    of frame: [UInt8], byteCount: Int, path: String
+  ) throws -> AlignedBuffer {
+    try Zstd.decompress(frame, count: byteCount, path: path)
+  }
+
   private init(bytes: AlignedBuffer, regions: [Range<UInt64>]) {
     self.bytes = bytes
     self.regions = regions

@@ -45,7 +45,8 @@ public enum Directory {
     return candidate.isEmpty ? "." : candidate.string
   }
 
-  static func isSymbolicLink(_ path: String) -> Bool {
+  /// Whether `path` is a symbolic link, wherever it leads.
+  public static func isSymbolicLink(_ path: String) -> Bool {
     var facts = stat()
     return lstat(path, &facts) == 0 && facts.st_mode & S_IFMT == S_IFLNK
   }

@@ -120,12 +120,11 @@ public struct PackVerifier: Sendable {
   }
 
   private static func unreadable(
-    _ file: PackDirectory.ExpectedFile, range: Range<UInt64>, layer: Int? = nil,
-    expert: Int? = nil, slice: Int? = nil, _ error: FileIOError
+    _ file: PackDirectory.ExpectedFile, range: Range<UInt64>, _ error: FileIOError
   ) -> PackFinding {
     PackFinding(
-      .unreadable, file: file.name, layer: layer, expert: expert, slice: slice,
-      offset: range.lowerBound, length: range.upperBound - range.lowerBound, detail: error.message)
+      .unreadable, file: file.name, offset: range.lowerBound,
+      length: range.upperBound - range.lowerBound, detail: error.message)
   }
 
   /// How `file` is read and checked; nil when there is nothing to read.
@@ -135,55 +134,25 @@ public struct PackVerifier: Sendable {
     guard let length = try readableLength(of: file, log: log) else { return nil }
     let before = log.count(of: file.name)
     let finish: @Sendable (Digest128) -> PackFinding? = { digest in
-      log.count(of: file.name) == before ? Self.wholeFileFinding(file, digest: digest) : nil
+      // Of a file that was cut at the end of a unit all that is there is right.
+      length == file.byteCount && log.count(of: file.name) == before
+        ? Self.wholeFileFinding(file, digest: digest) : nil
     }
-    let table = pack.checksums
-    if let position = pack.layout.layers.firstIndex(where: { $0.fileName == file.name }) {
-      let layer = pack.layout.layers[position]
-      let unit = layer.geometry.readBytes
-      return FileScan(
-        path: file.path, byteCount: length, unit: unit,
-        check: { index, bytes in
-          let (expert, slice) = index.quotientAndRemainder(dividingBy: PackLimits.splits)
-          let found = XXH3.hash64(
-            bytes, seed: ChecksumTable.seed(layer: layer.layer, expert: expert, extent: slice))
-          let expected = table.values[
-            table.index(layerPosition: position, expert: expert, extent: slice)]
-          log.didCheck()
-          guard found != expected else { return nil }
-          return PackFinding(
-            .damaged, file: file.name, layer: layer.layer, expert: expert, slice: slice,
-            offset: UInt64(index) * UInt64(unit), length: UInt64(unit),
-            detail: Self.mismatch(found: found, expected: expected))
-        },
-        unreadable: { index, range, error in
-          let (expert, slice) = index.quotientAndRemainder(dividingBy: PackLimits.splits)
-          return Self.unreadable(
-            file, range: range, layer: layer.layer, expert: expert, slice: slice, error)
-        }, finish: finish)
-    }
-    guard file.name == PackDirectory.residentFileName else {
+    guard let part = PackPart(file, of: pack) else {
       return FileScan(
         path: file.path, byteCount: length, unit: Self.plainUnit, check: { _, _ in nil },
         unreadable: { Self.unreadable(file, range: $1, $2) }, finish: finish)
     }
+    let table = pack.checksums
     return FileScan(
-      path: file.path, byteCount: length, unit: PackLimits.residentBlockBytes,
-      check: { block, bytes in
-        let found = XXH3.hash64(bytes, seed: ChecksumTable.seed(residentBlock: block))
-        let expected = table.values[table.index(residentBlock: block)]
+      path: file.path, byteCount: length, unit: part.unitBytes,
+      check: { unit, bytes in
         log.didCheck()
-        guard found != expected else { return nil }
-        return PackFinding(
-          .damaged, file: file.name,
-          offset: UInt64(block) * UInt64(PackLimits.residentBlockBytes),
-          length: UInt64(bytes.count), detail: Self.mismatch(found: found, expected: expected))
+        return part.damage(unit: unit, bytes: bytes, table: table)
       },
-      unreadable: { Self.unreadable(file, range: $1, $2) }, finish: finish)
-  }
-
-  private static func mismatch(found: UInt64, expected: UInt64) -> String {
-    "checksum is \(Digest128.hexadecimal(found)), expected \(Digest128.hexadecimal(expected))"
+      unreadable: { unit, range, error in
+        part.finding(.unreadable, unit: unit, range: range, error.message)
+      }, finish: finish)
   }
 
   private static func wholeFileFinding(

@@ -12,7 +12,9 @@ struct Moepack: ParsableCommand {
       Exit status: 0 done, 1 damage or differences found, 2 could not do it, 64 wrong usage.
       """,
     version: "0.1.0",
-    subcommands: [Inspect.self, Plan.self, Convert.self, Verify.self, Export.self, Synth.self])
+    subcommands: [
+      Inspect.self, Plan.self, Convert.self, Verify.self, Repair.self, Export.self, Synth.self,
+    ])
 }
 
 /// The option of every command that reads or writes a whole pack.

@@ -78,8 +78,8 @@ struct Verify: ParsableCommand {
         } else {
           let places = findings.count == 1 ? "1 place" : "\(findings.count) places"
           Console.message(
-            "moepack: \(pack): \(places) damaged or different, \(amount) read; convert the source "
-              + "again with --overwrite, or restore the file")
+            "moepack: \(pack): \(places) damaged or different, \(amount) read; moepack repair \(pack) "
+              + "--from GGUF writes them again")
         }
       }
       if !findings.isEmpty { throw ExitStatus.no }

@@ -150,7 +150,7 @@ struct MoepackCommandTests {
   @Test("the help names every command and its arguments")
   func help() throws {
     let outcome = try Binary.moepack.run(["--help"])
-    for name in ["inspect", "plan", "convert", "verify", "export"] {
+    for name in ["inspect", "plan", "convert", "verify", "repair", "export"] {
       #expect(outcome.output.contains(name))
       let help = try Binary.moepack.run([name, "--help"])
       #expect(help.status == 0)
