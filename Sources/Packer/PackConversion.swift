@@ -22,6 +22,7 @@ final class PackConversion: @unchecked Sendable {
   private let target: PackTarget
   private let consumer: SourceConsumer?
   private let checkpointBytes: Int
+  private let largestLayer: Int
   private let progress: PackProgress
   /// Where the header of each shard ends.
   private let headerEnds: [UInt64]
@@ -29,8 +30,13 @@ final class PackConversion: @unchecked Sendable {
 
   private var units: [PackUnit] { maker.units }
 
-  /// Pieces that threads may be ahead of the one that is taken over next.
-  private static let windowPerThread = 4
+  /// Pieces that threads may be ahead of the one that is taken over next: enough to go on while one of
+  /// them flushes, and no more than half a layer, which is made again after a kill.
+  private func window(threads: Int) -> Int {
+    let pieces = units.filter { $0.name != PackDirectory.residentFileName }
+    let pieceBytes = pieces.map { $0.itemsPerJob * $0.itemBytes }.max() ?? 1
+    return max(2, min(4 * threads, largestLayer / 2 / pieceBytes))
+  }
 
   /// A run that goes on from `journal`, which is checked against the source and the files that are there.
   init(
@@ -54,7 +60,8 @@ final class PackConversion: @unchecked Sendable {
     self.consumer = consumer
     self.progress = progress
     headerEnds = source.shards.map(\.header.byteCount)
-    checkpointBytes = options.checkpointBytes
+    largestLayer = Int(PackUnit.largestLayer(of: layout))
+    checkpointBytes = min(options.checkpointBytes, largestLayer)
     checksums = ChecksumTable(layout: layout, kind: kind)
     states = try check.progress(journal, units: maker.units)
     claimed = states.map(\.items)
@@ -112,7 +119,7 @@ final class PackConversion: @unchecked Sendable {
     let jobs = PackJob.jobs(units, done: claimed)
     let count = maker.threads(atMost: threads)
     try OrderedWork.forEach(
-      jobs.count, threads: count, window: count * Self.windowPerThread
+      jobs.count, threads: count, window: window(threads: count)
     ) { [self] index in
       let job = jobs[index]
       let file = kind == .packed ? try file(job.unit) : nil

@@ -24,17 +24,26 @@ struct PackUnit: Sendable {
   let firstChecksum: Int
   let checksumsPerItem: Int
 
-  /// Bytes of a job, where items are smaller: a disk's full rate asks for megabytes at a time.
-  private static let jobBytes = 16 << 20
+  /// Bytes of a job, where items are smaller: a disk's full rate asks for megabytes at a time. Small
+  /// layers are cut finer, for a kill is to cost no more than a layer.
+  private static func jobBytes(of layout: PackLayout) -> Int {
+    min(16 << 20, Int(largestLayer(of: layout) / 16))
+  }
+
+  /// Bytes of the largest file of experts.
+  static func largestLayer(of layout: PackLayout) -> UInt64 {
+    layout.layers.map(\.fileBytes).max() ?? 0
+  }
 
   /// The units of a pack in the order in which they are made: the resident image, then the layers as
   /// the source has them, so that its digest finds most of its bytes in file order.
   static func units(of layout: PackLayout, kind: PackKind) -> [PackUnit] {
     let table = ChecksumTable(layout: layout, kind: kind)
     let block = PackLimits.residentBlockBytes
+    let jobBytes = jobBytes(of: layout)
     let resident = PackUnit(
       content: .resident, name: PackDirectory.residentFileName, fileBytes: layout.residentBytes,
-      itemCount: table.residentBlockCount, itemBytes: block, itemsPerJob: jobBytes / block,
+      itemCount: table.residentBlockCount, itemBytes: block, itemsPerJob: max(1, jobBytes / block),
       firstChecksum: table.index(residentBlock: 0), checksumsPerItem: 1)
     let layers = layout.layers.enumerated().map { position, layer in
       let itemBytes = layer.geometry.recordStride

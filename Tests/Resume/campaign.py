@@ -44,8 +44,15 @@ class Campaign:
         self.pack_bytes = sum(
             os.path.getsize(os.path.join(root, name))
             for root, _, names in os.walk(self.whole) for name in names)
+        # What the program needs before it begins, and for one layer.
+        start = time.time()
+        self.run(["plan", self.source], check=True)
+        self.start_seconds = time.time() - start
+        layers = sum(name.startswith("layer-") for name in os.listdir(self.whole))
+        self.layer_seconds = max(self.seconds - self.start_seconds, 0.01) / layers
         self.layer_bytes = max(
-            os.path.getsize(os.path.join(self.whole, name)) for name in os.listdir(self.whole))
+            os.path.getsize(os.path.join(self.whole, name)) for name in os.listdir(self.whole)
+            if name.startswith("layer-"))
 
     def run(self, arguments, check=False, fault=None, log=None, **more):
         environment = dict(os.environ)
@@ -94,11 +101,14 @@ class Campaign:
         shutil.rmtree(pack, ignore_errors=True)
         written, killed, passes = 0, 0, 0
         while killed < self.rounds:
+            log = os.path.join(self.work, "written")
             process = subprocess.Popen(
                 [self.moepack, "convert", self.source, "-o", pack, "--resume"],
-                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-            # Most kills hit an early part: later ones would leave little to go on with.
-            deadline = time.time() + self.random.uniform(0, 1.2 * self.seconds / 8)
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                env=dict(os.environ, LD_PRELOAD=self.shim, FAULT_LOG=log))
+            # Some kills come before the first layer of a run is done, most while one of the next is made.
+            deadline = time.time() + self.random.uniform(
+                0, self.start_seconds + 4 * self.layer_seconds)
             while process.poll() is None and time.time() < deadline:
                 time.sleep(0.0005)
             if process.poll() is None:
@@ -113,16 +123,18 @@ class Campaign:
                     self.fail(f"resume after kill {killed}: {process.stderr.read().decode()}")
                     break
                 self.compare(pack, f"kill {killed}")
+                with open(log) as file:
+                    written += int(file.read().split()[1])
                 passes += 1
                 # The conversion is over: the next kills hit another one.
                 shutil.rmtree(pack)
-        self.run(["convert", self.source, "-o", pack, "--resume"], check=True)
+        written += self.calls(["convert", self.source, "-o", pack, "--resume"])[1]
         self.compare(pack, "the end")
         conversions = passes + 1
         allowed = conversions * 1.1 * self.pack_bytes + killed * self.layer_bytes
         shutil.rmtree(pack)
-        print(f"kills: {killed} kills over {conversions} conversions; killed runs wrote "
-              f"{written / 1e6:.0f} MB, allowed {allowed / 1e6:.0f} MB with those that ended", flush=True)
+        print(f"kills: {killed} kills over {conversions} conversions; {written / 1e6:.0f} MB written, "
+              f"{allowed / 1e6:.0f} MB allowed: 1.1 packs a conversion, a layer a kill", flush=True)
         if written > allowed:
             self.fail("kills wrote too much")
 
@@ -186,13 +198,17 @@ class Campaign:
                     time.sleep(0.0002)
                 taken = os.path.join(mount, "neighbour")
                 with open(taken, "wb") as file:
-                    try:
-                        os.posix_fallocate(
-                            file.fileno(), 0, max(1, 2 * self.pack_bytes - room))
-                    except OSError:
+                    for _ in range(10):
                         free = os.statvfs(mount)
-                        os.posix_fallocate(
-                            file.fileno(), 0, max(1, free.f_bavail * free.f_bsize - (1 << 16)))
+                        count = free.f_bavail * free.f_bsize - room
+                        try:
+                            if count > 0:
+                                os.posix_fallocate(file.fileno(), 0, count)
+                            break
+                        except OSError:
+                            # The conversion was faster.
+                            os.ftruncate(file.fileno(), 0)
+                            room = min(room, free.f_bavail * free.f_bsize // 2)
                 errors = process.communicate()[1]
                 if process.returncode == 2:
                     full += 1
