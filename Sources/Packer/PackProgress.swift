@@ -3,10 +3,17 @@ public typealias PackProgress = @Sendable (_ bytes: UInt64) -> Void
 
 extension UnsafeMutableRawBufferPointer {
   /// The bytes of `range`.
-  func part(_ range: Range<Int>) -> UnsafeMutableRawBufferPointer { .init(rebasing: self[range]) }
+  func part(_ range: Range<Int>) -> UnsafeMutableRawBufferPointer {
+    // Slices of unsafe buffers are unchecked in release.
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "\(range) of \(count) bytes")
+    return .init(rebasing: self[range])
+  }
 }
 
 extension UnsafeRawBufferPointer {
   /// The bytes of `range`.
-  func part(_ range: Range<Int>) -> UnsafeRawBufferPointer { .init(rebasing: self[range]) }
+  func part(_ range: Range<Int>) -> UnsafeRawBufferPointer {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "\(range) of \(count) bytes")
+    return .init(rebasing: self[range])
+  }
 }

@@ -43,8 +43,11 @@ struct PieceMaker: Sendable {
     for unit in units {
       switch unit.content {
       case .resident:
-        room.source = max(room.source, ResidentPieces.runBytes + SourceShard.slack)
-        room.target = max(room.target, unit.itemsPerJob * unit.itemBytes)
+        let image = unit.itemsPerJob * unit.itemBytes
+        // One tensor may fill all of the part of the image.
+        room.source = max(
+          room.source, max(ResidentPieces.runBytes, image) + SourceShard.slack)
+        room.target = max(room.target, image)
       case .layer(let layer) where Self.isWide(unit):
         room.source = max(room.source, Self.wideRoom(layer))
         room.target = max(room.target, PackLimits.splits * RecordStream.bufferBytes)

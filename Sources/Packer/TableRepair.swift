@@ -113,7 +113,8 @@ struct TableRepair {
       digest: frame.withUnsafeBytes { XXH3.hash128($0) })
     manifest = PackManifest(
       kind: manifest.kind, architecture: manifest.architecture, sources: manifest.sources,
-      files: manifest.files.filter { $0.name != record.name } + [new])
+      files: manifest.files.filter { $0.name != record.name } + [new],
+      requantized: manifest.requantized)
     let layout = try PackLayout(source: source.gguf)
     try writeManifest(
       manifest.text(

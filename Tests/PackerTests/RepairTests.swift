@@ -308,7 +308,7 @@ struct RepairTests {
       files: manifest.files.map {
         $0.name == name
           ? .init(name: name, bytes: $0.bytes + 1, digest: Digest128(high: 1, low: 2)) : $0
-      })
+      }, requantized: nil)
     let tensors = ManifestTensor.table(source: opened.source, layout: opened.layout)
     try sample.write(
       Data(other.text(layout: opened.layout, tensors: tensors).utf8), PackManifest.fileName)
