@@ -112,6 +112,7 @@ public struct Generator {
     try onStep(Step(position: session.position, report: prefill))
 
     let decodeClock = PhaseClock(store: store)
+    var clock = decodeClock
     var reason = StopReason.length
     var evaluated = 0
     var maximumReads = 0
@@ -127,20 +128,21 @@ public struct Generator {
         reason = .contextFull
         break
       }
-      let clock = PhaseClock(store: store)
+      clock.restart()
       guard try evaluate([next], logits: .last, receive: receive) else {
         reason = .cancelled
         break
       }
       evaluated += 1
-      let report = clock.report(tokens: 1)
+      let report = clock.part(tokens: 1)
       maximumReads = max(maximumReads, report.maximumReadsInFlight)
       try onStep(Step(position: session.position, report: report))
     }
     try emit(decoder.finish())
     return Result(
       text: text, tokens: tokens, stopReason: reason, prefill: prefill,
-      decode: decodeClock.report(tokens: evaluated, maximumReadsInFlight: maximumReads))
+      decode: decodeClock.report(
+        tokens: evaluated, parts: clock, maximumReadsInFlight: maximumReads))
   }
 
   /// Evaluates `tokens`; false when the session was told to stop before all were through.

@@ -82,8 +82,8 @@ public struct PhaseReport: Sendable, Encodable {
 /// Measures one phase: time, and what the store did in it.
 struct PhaseClock {
   private let store: ExpertStore
-  private let start = ContinuousClock.now
-  private let before: StoreStatistics
+  private var start = ContinuousClock.now
+  private var before: StoreStatistics
 
   init(store: ExpertStore) {
     self.store = store
@@ -92,16 +92,35 @@ struct PhaseClock {
 
   /// The report of a phase without parts.
   func report(tokens: Int) -> PhaseReport {
-    report(tokens: tokens, maximumReadsInFlight: store.takeMaximumReadsInFlight())
+    report(
+      tokens: tokens, until: store.statistics,
+      maximumReadsInFlight: store.takeMaximumReadsInFlight())
   }
 
-  /// The report of a phase of which each part had a report of its own: then the store knows only the
-  /// last part's maximum.
-  func report(tokens: Int, maximumReadsInFlight: Int) -> PhaseReport {
+  /// Has the time start now; what the store does counts from where it did before.
+  mutating func restart() { start = .now }
+
+  /// The report of a part of a phase. What the store does from now on is the next part's, so that nothing
+  /// falls between two of them.
+  mutating func part(tokens: Int) -> PhaseReport {
+    let now = store.statistics
+    defer { before = now }
+    return report(
+      tokens: tokens, until: now, maximumReadsInFlight: store.takeMaximumReadsInFlight())
+  }
+
+  /// The report of a phase whose last part `parts` has measured, each with a maximum of its own.
+  func report(tokens: Int, parts: PhaseClock, maximumReadsInFlight: Int) -> PhaseReport {
+    report(tokens: tokens, until: parts.before, maximumReadsInFlight: maximumReadsInFlight)
+  }
+
+  private func report(
+    tokens: Int, until now: StoreStatistics, maximumReadsInFlight: Int
+  ) -> PhaseReport {
     let elapsed = (ContinuousClock.now - start).components
     return PhaseReport(
       tokens: tokens,
       seconds: Double(elapsed.seconds) + Double(elapsed.attoseconds) * 1e-18,
-      store: store.statistics - before, maximumReadsInFlight: maximumReadsInFlight)
+      store: now - before, maximumReadsInFlight: maximumReadsInFlight)
   }
 }

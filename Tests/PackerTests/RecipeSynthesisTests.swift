@@ -41,6 +41,22 @@ struct RecipeSynthesisTests {
     }
   }
 
+  @Test("an embedding that fills a part of the resident image has room while it is read")
+  func longTensor() throws {
+    let directory = try TemporaryDirectory()
+    let recipe = try Recipe(
+      text: SmallRecipe.text(["vocabulary_size": "80000"]), path: "\(directory.path)/small.yaml")
+    let model = try Synthesizer(recipe: recipe, options: .init(seed: 6))
+    let source = directory.file("model.gguf")
+    try model.writeGGUF(to: source, overwrite: false, threads: 2) { _ in }
+    let pack = directory.file("model.moepack")
+    try PackWriter(source: try GGUFFile.open(source), kind: .packed, threads: 2)
+      .write(to: pack, overwrite: false) { _ in }
+    let comparison = SourceComparison(
+      pack: try PackDirectory.open(pack), other: try GGUFFile.open(source), threads: 2)
+    #expect(try comparison.findings { _ in } == [])
+  }
+
   @Test("all weights are finite", arguments: ShippedRecipes.names)
   func finite(_ name: String) throws {
     let directory = try TemporaryDirectory()
