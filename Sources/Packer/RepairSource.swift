@@ -16,6 +16,9 @@ struct RepairSource: Sendable {
   let pack: PackDirectory?
   private let residents: ResidentPieces
 
+  /// Memory for what threads bring at once, but for experts that are larger.
+  static let memoryBytes = 256 << 20
+
   /// Opens the GGUF or pack at `path`.
   init(_ path: String) throws {
     self.path = path
@@ -151,7 +154,9 @@ struct RepairSource: Sendable {
     if unit.itemCount == 0 {
       state.value.value = [UInt8]().withUnsafeBytes { state.value.digest.value(rest: $0) }
     }
-    try OrderedWork.forEach(jobs.count, threads: threads, window: 2 * threads) { index in
+    let room = unit.itemsPerJob * unit.itemBytes * 2
+    let count = max(1, min(threads, Self.memoryBytes / max(room, 1)))
+    try OrderedWork.forEach(jobs.count, threads: count, window: 2 * count) { index in
       let items = jobs[index].items
       let piece = try piece(unit, items: items, kind: kind)
       progress(UInt64(unit.fileRange(items).count))

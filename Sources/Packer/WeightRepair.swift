@@ -24,9 +24,6 @@ struct WeightRepair {
     var findings: [PackFinding] = []
   }
 
-  /// Memory for the bytes that threads hold.
-  private static let memoryBytes = 256 << 20
-
   /// Repairs what `findings` of a verification name.
   func run(_ findings: [PackFinding], report: inout RepairReport) throws {
     let parts = Dictionary(
@@ -190,7 +187,7 @@ struct WeightRepair {
     }
     let failed = Mutex<[Int: (reason: String, isSystem: Bool)]>([:])
     let buffers = BufferPool(byteCount: room)
-    let count = max(1, min(threads, Self.memoryBytes / max(scratch, 1)))
+    let count = max(1, min(threads, RepairSource.memoryBytes / max(scratch, 1)))
     try ParallelWork.forEach(groups.count, threads: count) { index in
       let units = groups[index]
       try buffers.withBuffer { buffer in
@@ -257,7 +254,7 @@ struct WeightRepair {
     let units = units.sorted()
     let failed = Mutex<[Int: (reason: String, isSystem: Bool)]>([:])
     let buffers = BufferPool(byteCount: part.unitBytes)
-    let count = max(1, min(threads, Self.memoryBytes / max(part.unitBytes, 1)))
+    let count = max(1, min(threads, RepairSource.memoryBytes / max(part.unitBytes, 1)))
     try ParallelWork.forEach(units.count, threads: count) { index in
       try buffers.withBuffer { buffer in
         let unit = units[index]
