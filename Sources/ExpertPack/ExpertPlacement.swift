@@ -74,15 +74,17 @@ public struct ExpertPlacement: Sendable {
 
   /// A packed record: four equal reads, slices one after the other.
   init(
-    packed layer: ExpertLayer, position: Int, expert: Int, checksums: ChecksumTable
+    packed layer: ExpertLayer, position: Int, expert: Int, stripe: Stripe,
+    checksums: ChecksumTable
   ) {
     let geometry = layer.geometry
     let readBytes = geometry.readBytes
-    let record = UInt64(expert) * UInt64(geometry.recordStride)
     reads = (0..<PackLimits.splits).map { extent in
       Read(
-        file: position, offset: record + UInt64(extent * readBytes), length: readBytes,
-        slotOffset: extent * readBytes, payload: extent * readBytes..<(extent + 1) * readBytes,
+        file: position * stripe.count + stripe.volume(ofSlice: extent),
+        offset: stripe.offset(expert: expert, slice: extent, quarterBytes: readBytes),
+        length: readBytes, slotOffset: extent * readBytes,
+        payload: extent * readBytes..<(extent + 1) * readBytes,
         checksum: checksums.values[
           checksums.index(layerPosition: position, expert: expert, extent: extent)],
         seed: ChecksumTable.seed(layer: layer.layer, expert: expert, extent: extent))

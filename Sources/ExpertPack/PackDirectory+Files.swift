@@ -36,6 +36,43 @@ extension PackDirectory {
     }
   }
 
+  /// The files that hold `file` on the disk: of a striped pack's layer one in each volume, without digests,
+  /// called by their paths; else the file itself.
+  public func storedFiles(of file: ExpectedFile) -> [ExpectedFile] {
+    guard !manifest.volumes.isEmpty,
+      let layer = layout.layers.first(where: { $0.fileName == file.name })
+    else { return [file] }
+    return volumes.enumerated().map { volume, directory in
+      let path = directory + "/" + file.name
+      return ExpectedFile(
+        name: path, path: path, byteCount: stripe.fileBytes(layer, volume: volume), digest: "")
+    }
+  }
+
+  /// The directories of the layer files; throws unless every volume is there and says that it is the one.
+  package static func volumes(of manifest: PackManifest, directory: String) throws -> [String] {
+    guard !manifest.volumes.isEmpty else { return [directory] }
+    let path = directory + "/" + PackVolumes.listName
+    guard let list = try PackVolumes.load(directory: directory) else {
+      throw PackError(
+        .missing, path: path,
+        "is missing; write the directories of the pack's \(manifest.volumes.count) volumes into it, a "
+          + "line each, in order")
+    }
+    guard list.paths.count == manifest.volumes.count else {
+      throw PackError(
+        .invalidManifest, path: path,
+        "expected a line for each of the \(manifest.volumes.count) volumes, found "
+          + "\(list.paths.count)")
+    }
+    let directories = list.directories(of: directory)
+    for (volume, volumePath) in directories.enumerated() {
+      try PackVolumes.check(
+        volumePath, volume: volume, ids: manifest.volumes, pack: directory)
+    }
+    return directories
+  }
+
   /// Throws when `file` is missing or has another length than the manifest says.
   public func checkLength(_ file: ExpectedFile) throws {
     guard let opened = try File.readingIfPresent(file.path) else {

@@ -31,8 +31,12 @@ public struct PackDirectory: Sendable {
   public let layout: PackLayout
   /// Checksums of all extents and resident blocks, proved by the digest of their file.
   public let checksums: ChecksumTable
-  /// What ``ExpertPlacement/Read/file`` counts: the layers' files in the order of the layout, or
-  /// the source shards of an in-place pack.
+  /// How the layers' files are spread over ``volumes``.
+  public let stripe: Stripe
+  /// The directories with the layers' files: the volumes of a striped pack, else the pack's own.
+  public let volumes: [String]
+  /// What ``ExpertPlacement/Read/file`` counts: the layers' files in the order of the layout, of each
+  /// those in the volumes in their order, or the source shards of an in-place pack.
   public let files: [DataFile]
   private let layerPositions: [Int: Int]
   private let residentPlaces: [String: Int]
@@ -40,7 +44,9 @@ public struct PackDirectory: Sendable {
   /// Opens the pack at `path` and checks that all its files have their lengths.
   public static func open(_ path: String) throws -> PackDirectory {
     let pack = try PackDirectory(contentsOf: path)
-    for file in pack.allFiles { try pack.checkLength(file) }
+    for file in pack.allFiles {
+      for stored in pack.storedFiles(of: file) { try pack.checkLength(stored) }
+    }
     return pack
   }
 
@@ -122,8 +128,12 @@ public struct PackDirectory: Sendable {
     var checksums = ChecksumTable(layout: layout, kind: manifest.kind)
     checksums.load(stored)
 
+    let stripe = manifest.volumes.isEmpty ? .none : Stripe(count: manifest.volumes.count)
+    let volumes = try Self.volumes(of: manifest, directory: path)
     self.path = path
     self.manifest = manifest
+    self.stripe = stripe
+    self.volumes = volumes
     digest = text.withUnsafeBytes { XXH3.hash128($0) }
     self.source = source
     self.archives = archives
@@ -131,7 +141,13 @@ public struct PackDirectory: Sendable {
     self.checksums = checksums
     files =
       manifest.kind == .packed
-      ? layout.layers.map { DataFile(path: path + "/" + $0.fileName, byteCount: $0.fileBytes) }
+      ? layout.layers.flatMap { layer in
+        volumes.indices.map { volume in
+          DataFile(
+            path: volumes[volume] + "/" + layer.fileName,
+            byteCount: stripe.fileBytes(layer, volume: volume))
+        }
+      }
       : shards.map { DataFile(path: $0.path, byteCount: $0.fileSize) }
     layerPositions = Dictionary(
       uniqueKeysWithValues: layout.layers.enumerated().map { ($1.layer, $0) })
@@ -161,7 +177,8 @@ public struct PackDirectory: Sendable {
     let record = layout.layers[position]
     return switch manifest.kind {
     case .packed:
-      ExpertPlacement(packed: record, position: position, expert: expert, checksums: checksums)
+      ExpertPlacement(
+        packed: record, position: position, expert: expert, stripe: stripe, checksums: checksums)
     case .inPlace:
       ExpertPlacement(inPlace: record, position: position, expert: expert, checksums: checksums)
     }

@@ -14,6 +14,8 @@ public struct PackError: Error, Sendable, CustomStringConvertible {
     case unsupportedVersion = "unsupported_version"
     /// A file of the pack is missing.
     case missing
+    /// A directory is not the volume of a striped pack that it is listed as.
+    case wrongVolume = "wrong_volume"
     /// A file is shorter or longer than the manifest says.
     case wrongLength = "wrong_length"
     /// Bytes differ from what a checksum promises.

@@ -17,7 +17,7 @@ public struct PackManifest: Sendable {
   /// Value of `format`.
   public static let format = "moepack"
   /// The newest version that this code reads and writes.
-  public static let newestVersion: UInt64 = 2
+  public static let newestVersion: UInt64 = 3
 
   /// A shard of the source.
   public struct Source: Sendable, Codable {
@@ -71,21 +71,27 @@ public struct PackManifest: Sendable {
   public let files: [PackedFile]
   /// Where the source's weights come from when their types were changed for it, as its header says.
   public let requantized: TypeChange?
+  /// Ids of the volumes of a striped pack (``PackVolumes``), in order; empty for others.
+  public let volumes: [String]
 
-  /// Version of the format that the pack needs: 2 for changed types, else 1, so that a program of version 1
-  /// reads what it can.
-  public var version: UInt64 { requantized == nil ? 1 : 2 }
+  /// Version of the format that the pack needs: 3 for a striped one, 2 for changed types, else 1, so that a
+  /// program of version 1 reads what it can.
+  public var version: UInt64 { !volumes.isEmpty ? 3 : requantized != nil ? 2 : 1 }
 
   /// `general.architecture` of a source, `unknown` where it has none.
   public static func architecture(of source: GGUFFile) throws -> String {
     try source.metadata.optionalString("general.architecture") ?? "unknown"
   }
 
-  /// A manifest with these parts; files are sorted by name.
+  /// A manifest with these parts; files are sorted by name, and a striped pack is over `volumeCount`
+  /// volumes, others over none.
   public init(
     kind: PackKind, architecture: String, sources: [Source], files: [PackedFile],
-    requantized: TypeChange?
+    requantized: TypeChange?, volumeCount: Int = 0
   ) {
+    volumes =
+      volumeCount == 0
+      ? [] : PackVolumes.ids(count: volumeCount, sources: sources, files: files)
     self.kind = kind
     self.architecture = architecture
     self.sources = sources
@@ -100,6 +106,7 @@ public struct PackManifest: Sendable {
     let files: [PackedFile]
     let requantized: TypeChange?
     let digest: String
+    let volumes: [String]?
   }
 
   private struct Preamble: Decodable {
@@ -159,9 +166,22 @@ public struct PackManifest: Sendable {
         .invalidManifest, path: path,
         "kind: expected \"packed\" or \"in_place\", found \"\(stored.kind)\"")
     }
-    return PackManifest(
+    let volumes = stored.volumes ?? []
+    guard volumes.isEmpty || (kind == .packed && volumes.count <= PackLimits.splits) else {
+      throw PackError(
+        .invalidManifest, path: path,
+        "volumes: expected at most \(PackLimits.splits), and none but in a packed pack, found "
+          + "\(volumes.count)")
+    }
+    let manifest = PackManifest(
       kind: kind, architecture: stored.architecture, sources: stored.sources, files: stored.files,
-      requantized: stored.requantized)
+      requantized: stored.requantized, volumeCount: volumes.count)
+    guard manifest.volumes == volumes else {
+      throw PackError(
+        .invalidManifest, path: path,
+        "volumes: expected the ids that follow from sources and headers, found others")
+    }
+    return manifest
   }
 
   private static func reason(_ error: any Error) -> String {
@@ -203,6 +223,7 @@ public struct PackManifest: Sendable {
       "digest": .string(digest),
     ]
     if let requantized { members["requantized"] = requantized.json }
+    if !volumes.isEmpty { members["volumes"] = .array(volumes.map { .string($0) }) }
     return CanonicalJSON.object(members).text
   }
 }

@@ -36,6 +36,12 @@ public enum Directory {
     return stat(path, &facts) == 0 && facts.st_mode & S_IFMT == S_IFDIR
   }
 
+  /// A number of the file system that `path` lies on; 0 for a path that is not there.
+  public static func device(_ path: String) -> UInt64 {
+    var facts = stat()
+    return stat(path, &facts) == 0 ? UInt64(truncatingIfNeeded: facts.st_dev) : 0
+  }
+
   /// `path`, or the nearest directory above it that exists.
   public static func nearest(_ path: String) -> String {
     var candidate = FilePath(path)

@@ -19,6 +19,9 @@ public struct ConversionOptions: Sendable {
   public var consumesSource: Bool
   /// Bytes of a file that are written between two entries in the journal, where it is longer.
   public var checkpointBytes: Int
+  /// Directories below which the volumes of a striped pack are made, slice s in number s mod their number;
+  /// none for a pack in one directory, and for going on with any.
+  public var stripe: [String]
 
   /// Without giving back the source a kill costs at most a layer: real ones have 1 to 13 GB.
   public static let usualCheckpointBytes: UInt64 = 4 << 30
@@ -27,8 +30,10 @@ public struct ConversionOptions: Sendable {
 
   /// Options; nil `checkpointBytes` takes those that suit.
   public init(
-    existing: Existing = .refuse, consumesSource: Bool = false, checkpointBytes: Int? = nil
+    existing: Existing = .refuse, consumesSource: Bool = false, checkpointBytes: Int? = nil,
+    stripe: [String] = []
   ) {
+    self.stripe = stripe
     self.existing = existing
     self.consumesSource = consumesSource
     self.checkpointBytes =

@@ -4,7 +4,7 @@ internal import Synchronization
 
 /// A file to be read front to back, unit by unit, and what is said about it.
 struct FileScan: Sendable {
-  let path: String
+  let place: RecordPlace
   /// Bytes to read; the file has at least these.
   let byteCount: UInt64
   /// Bytes that are checked at once; the last unit may be shorter.
@@ -60,7 +60,7 @@ struct FileScan: Sendable {
       var result = Piece()
       try buffers.withBuffer { buffer in
         result = scans[scan].read(
-          piece, from: { try files.file(scan, scans[scan].path) }, into: buffer, log: log)
+          piece, from: { try files.file(scan, scans[scan].place) }, into: buffer, log: log)
       }
       progress(UInt64(scans[scan].range(piece).count))
       return result
@@ -71,8 +71,7 @@ struct FileScan: Sendable {
       defer { files.close(scan) }
       guard let digest = digests.take(scan) else { return }
       do {
-        let file = try files.file(scan, scans[scan].path)
-        let rest = try SourceShard.rest(of: file, byteCount: scans[scan].byteCount)
+        let rest = try scans[scan].place.rest(byteCount: scans[scan].byteCount)
         log.add(scans[scan].finish(rest.withUnsafeBytes { digest.value(rest: $0) }))
       } catch let error as FileIOError {
         log.add(scans[scan].unreadable(piece, scans[scan].range(piece), error))
@@ -86,7 +85,7 @@ struct FileScan: Sendable {
   }
 
   private func read(
-    _ piece: Int, from open: () throws -> File, into buffer: AlignedBuffer, log: FindingLog
+    _ piece: Int, from open: () throws -> RecordFile, into buffer: AlignedBuffer, log: FindingLog
   ) -> Piece {
     let range = range(piece)
     var result = Piece()
@@ -118,7 +117,8 @@ struct FileScan: Sendable {
         log.add(unreadable(index, place, error))
       } catch {
         log.add(
-          unreadable(index, place, FileIOError(.system, path: path, message: "\(error)")))
+          unreadable(
+            index, place, FileIOError(.system, path: self.place.paths[0], message: "\(error)")))
       }
       result.isRight = false
     }
@@ -127,7 +127,7 @@ struct FileScan: Sendable {
   }
 
   private static func read(
-    _ range: Range<UInt64>, of file: File, into buffer: AlignedBuffer
+    _ range: Range<UInt64>, of file: RecordFile, into buffer: AlignedBuffer
   ) throws {
     let alignment = ExpertPlacement.alignment
     let asked = (range.count + alignment - 1) / alignment * alignment
@@ -143,12 +143,12 @@ struct FileScan: Sendable {
   /// Files that are being read: opened with their first piece, closed with their last, for a pack may
   /// have more of them than a process may have open.
   private final class OpenFiles: Sendable {
-    private let files = Mutex<[Int: File]>([:])
+    private let files = Mutex<[Int: RecordFile]>([:])
 
-    func file(_ index: Int, _ path: String) throws -> File {
+    func file(_ index: Int, _ place: RecordPlace) throws -> RecordFile {
       try files.withLock { files in
         if let file = files[index] { return file }
-        let file = try File.readingDirect(path)
+        let file = try place.reading()
         files[index] = file
         return file
       }

@@ -64,7 +64,8 @@ struct ManifestCandidate {
   /// The kind of pack that has these files.
   private static func kind(_ names: [String]) -> PackKind {
     names.contains {
-      $0 == PackDirectory.residentFileName || $0.hasPrefix("layer-") && $0.hasSuffix(".experts")
+      $0 == PackDirectory.residentFileName || $0 == PackVolumes.listName
+        || $0.hasPrefix("layer-") && $0.hasSuffix(".experts")
     } ? .packed : .inPlace
   }
 
@@ -79,7 +80,10 @@ struct ManifestCandidate {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
     let kind = Self.kind(names)
     let layout = source.layout
-    if let other = source.pack, other.manifest.kind == kind {
+    let volumeCount = (try? PackVolumes.load(directory: directory))?.paths.count ?? 0
+    if let other = source.pack, other.manifest.kind == kind,
+      other.manifest.volumes.count == volumeCount
+    {
       manifest = other.manifest
       table = other.checksums
       frames = try manifest.sources.indices.map { shard in
@@ -126,7 +130,8 @@ struct ManifestCandidate {
             name: source.pack?.manifest.sources[index].name ?? target.lastComponent(of: shard.path),
             bytes: shard.fileSize, digest: digest, headerBytes: UInt64(archives[index].bytes.count),
             path: kind == .inPlace ? try target.recordedPath(of: shard.path) : nil)
-        }, files: files, requantized: TypeChange(source.gguf.metadata))
+        }, files: files, requantized: TypeChange(source.gguf.metadata),
+        volumeCount: volumeCount)
     }
     text = manifest.text(
       layout: layout, tensors: ManifestTensor.table(source: source.gguf, layout: layout))

@@ -26,7 +26,7 @@ final class PackConversion: @unchecked Sendable {
   private let progress: PackProgress
   /// Where the header of each shard ends.
   private let headerEnds: [UInt64]
-  private let files = Mutex<[Int: File]>([:])
+  private let files = Mutex<[Int: RecordFile]>([:])
 
   private var units: [PackUnit] { maker.units }
 
@@ -44,7 +44,7 @@ final class PackConversion: @unchecked Sendable {
     target: PackTarget, journal: ConversionJournal, consumer: SourceConsumer?,
     options: ConversionOptions, progress: @escaping PackProgress
   ) throws {
-    let check = ResumptionCheck(source: source, kind: kind, directory: target.path)
+    let check = ResumptionCheck(source: source, kind: kind, target: target)
     let snapshots = try check.snapshots(journal, contents: contents)
     shards = zip(zip(contents, source.shards), snapshots).enumerated().map { index, item in
       SourceShard(
@@ -142,18 +142,18 @@ final class PackConversion: @unchecked Sendable {
     }
   }
 
-  private func file(_ index: Int) throws -> File {
+  private func file(_ index: Int) throws -> RecordFile {
     try files.withLock { files in
       if let file = files[index] { return file }
-      let file = try target.weights(units[index].name)
-      if try file.size() > units[index].fileBytes { try file.resize(to: units[index].fileBytes) }
+      let file = try target.place(units[index]).continuing(direct: true)
+      try file.trim(to: units[index].fileBytes)
       files[index] = file
       return file
     }
   }
 
   /// Reserves room for what is written up to the next entry of the journal.
-  private func reserve(_ job: PackJob, in file: File?) throws {
+  private func reserve(_ job: PackJob, in file: RecordFile?) throws {
     guard let file else { return }
     let unit = units[job.unit]
     let range = unit.fileRange(job.items)
@@ -187,7 +187,11 @@ final class PackConversion: @unchecked Sendable {
     if kind == .packed {
       let file = try file(index)
       try file.synchronize()
-      if items.lowerBound == 0 { try AtomicFile.synchronizeDirectory(target.path) }
+      if items.lowerBound == 0 {
+        for directory in [target.path] + target.volumes {
+          try AtomicFile.synchronizeDirectory(directory)
+        }
+      }
       if consumer != nil {
         try ResumptionCheck.readBack(unit, states[index], items: items, of: file)
       }

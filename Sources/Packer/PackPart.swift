@@ -12,12 +12,17 @@ package struct PackPart: Sendable {
 
   package let file: PackDirectory.ExpectedFile
   let content: Content
+  /// The files on the disk: one a volume of a striped pack.
+  package let stored: [PackDirectory.ExpectedFile]
+  let stripe: Stripe
   /// Bytes of a unit; the last one of a resident image may be shorter.
   package let unitBytes: Int
 
   /// How `file` of `pack` is divided; nil when it has one digest and no units.
   init?(_ file: PackDirectory.ExpectedFile, of pack: PackDirectory) {
     self.file = file
+    stored = pack.storedFiles(of: file)
+    stripe = stored.count > 1 ? pack.stripe : .none
     if let position = pack.layout.layers.firstIndex(where: { $0.fileName == file.name }) {
       let layer = pack.layout.layers[position]
       content = .layer(layer, position: position)
@@ -46,8 +51,30 @@ package struct PackPart: Sendable {
     return start..<min(file.byteCount, start + UInt64(unitBytes))
   }
 
-  /// The unit that has the byte at `offset`.
-  func unit(at offset: UInt64) -> Int { Int(offset / UInt64(unitBytes)) }
+  /// Where the bytes of the file are on the disk.
+  var place: RecordPlace {
+    stored.count > 1
+      ? RecordPlace(paths: stored.map(\.path), quarterBytes: unitBytes)
+      : RecordPlace(stored[0].path)
+  }
+
+  /// The file on the disk with the content of `unit`, and where in it.
+  func location(_ unit: Int) -> (file: PackDirectory.ExpectedFile, range: Range<UInt64>) {
+    guard stored.count > 1, let place = place(unit) else { return (stored[0], range(unit)) }
+    let start = stripe.offset(
+      expert: place.expert, slice: place.slice, quarterBytes: unitBytes)
+    return (
+      stored[stripe.volume(ofSlice: place.slice)], start..<start + UInt64(unitBytes)
+    )
+  }
+
+  /// The units that `range` of number `index` of ``stored`` has bytes of.
+  func units(in range: Range<UInt64>, ofStored index: Int) -> Set<Int> {
+    guard !range.isEmpty else { return [] }
+    let first = Int(range.lowerBound / UInt64(unitBytes))
+    let last = Int((range.upperBound - 1) / UInt64(unitBytes))
+    return Set((first...last).map { stored.count > 1 ? stripe.quarter($0, of: index) : $0 })
+  }
 
   /// Layer, expert and slice of a unit; nil for blocks.
   package func place(_ unit: Int) -> (layer: Int, expert: Int, slice: Int)? {
@@ -80,15 +107,14 @@ package struct PackPart: Sendable {
     let expected = table.values[checksumIndex(unit, in: table)]
     guard found != expected else { return nil }
     return finding(
-      .damaged, unit: unit, range: range(unit),
+      .damaged, unit: unit,
       "checksum is \(Digest128.hexadecimal(found)), expected \(Digest128.hexadecimal(expected))")
   }
 
-  /// A finding about `range` of the file, in `unit`.
-  func finding(
-    _ kind: PackFinding.Kind, unit: Int, range: Range<UInt64>, _ detail: String
-  ) -> PackFinding {
+  /// A finding about `unit`.
+  func finding(_ kind: PackFinding.Kind, unit: Int, _ detail: String) -> PackFinding {
     let place = place(unit)
+    let (file, range) = location(unit)
     return PackFinding(
       kind, file: file.name, layer: place?.layer, expert: place?.expert, slice: place?.slice,
       offset: range.lowerBound, length: range.upperBound - range.lowerBound, detail: detail)

@@ -50,12 +50,13 @@ public struct PackRepair: Sendable {
     let checked = try PackVerifier(directory: directory, threads: threads).verify(
       willRead: { progress.stage("verifying", $0) }, progress: progress.add)
     report.bytesChecked = checked.bytes
-    // Without its tables the pack says what is damaged by files, not by slices.
+    // Without its tables or one of its volumes the pack says what is damaged by files, not by slices.
     guard let pack = try? PackDirectory(contentsOf: directory) else {
       for finding in checked.findings
       where !report.remaining.contains(where: { $0.finding.file == finding.file }) {
         report.leave(
-          finding, "what the pack holds is not known while its tables are damaged")
+          finding, "the pack cannot be opened, and its slices not be told, before this is put right"
+        )
       }
       return sorted(report)
     }

@@ -1,5 +1,10 @@
 public import ExpertPack
 internal import FileIO
+#if canImport(FoundationEssentials)
+  internal import FoundationEssentials
+#else
+  internal import Foundation
+#endif
 public import GGUF
 
 /// The room that a conversion needs on its disk. Pure, but for ``check(at:replacing:)``.
@@ -10,6 +15,9 @@ public struct PackSpace: Sendable {
   public let scratchBytes: UInt64
   /// Bytes of the pack that are written before as many of the source are given back.
   public let stepBytes: UInt64
+
+  /// Of ``packBytes``, those of the layers' files.
+  private let layerBytes: UInt64
 
   /// Blocks of most file systems.
   private static let usualBlockBytes: UInt64 = 4096
@@ -31,6 +39,8 @@ public struct PackSpace: Sendable {
     let weights =
       kind == .packed
       ? layout.layers.reduce(whole(layout.residentBytes)) { $0 + whole($1.fileBytes) } : 0
+    layerBytes =
+      kind == .packed ? layout.layers.reduce(0) { $0 + whole($1.fileBytes) } : 0
     packBytes = weights + headers + whole(checksums) + tables
     // Sums that wait for the digest of the source, and the journal with its next version.
     scratchBytes =
@@ -77,7 +87,13 @@ public struct PackSpace: Sendable {
   /// Throws `.noSpace` with the figures when the disk of `path`, which may not exist yet, has no room.
   ///
   /// `present` bytes that lie there already will be used or removed.
-  public func check(at path: String, present: UInt64, consuming: Bool) throws {
+  /// With `volumes` that is where the layers' files go.
+  public func check(
+    at path: String, present: UInt64, volumes: [String] = [], consuming: Bool
+  ) throws {
+    guard volumes.isEmpty else {
+      return try check(at: path, present: present, volumes: volumes)
+    }
     let needed = needed(consuming: consuming)
     let free = try FreeSpace(at: Directory.nearest(path)).bytes
     let room = free + min(present, UInt64.max - free)
@@ -91,6 +107,34 @@ public struct PackSpace: Sendable {
     message += "; free \(text(needed - room)) or name another disk"
     if !consuming { message += ", or let --consume turn the source into the pack" }
     throw FileIOError(.noSpace, path: path, message: message)
+  }
+
+  /// The same for each of the disks of a striped pack.
+  private func check(at path: String, present: UInt64, volumes: [String]) throws {
+    let stripe = Stripe(count: volumes.count)
+    var places = [(path, needed(consuming: false) - layerBytes, present)]
+    for (volume, directory) in volumes.enumerated() {
+      let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+      let there = names.filter { $0.hasSuffix(".experts") }.reduce(0) {
+        $0 + FreeSpace.allocatedBytes(directory + "/" + $1)
+      }
+      let share = layerBytes / UInt64(PackLimits.splits) * UInt64(stripe.quarters(in: volume))
+      places.append((directory, share, there))
+    }
+    let disks = Dictionary(grouping: places) { Directory.device(Directory.nearest($0.0)) }
+    for places in disks.values.sorted(by: { $0[0].0 < $1[0].0 }) {
+      let needed = places.reduce(0) { $0 + $1.1 }
+      let present = places.reduce(0) { $0 + $1.2 }
+      let free = try FreeSpace(at: Directory.nearest(places[0].0)).bytes
+      guard needed > free + min(present, UInt64.max - free) else { continue }
+      throw FileIOError(
+        .noSpace, path: places.map(\.0).joined(separator: ", "),
+        message:
+          "the part of the pack here needs \(Self.text(needed)) while it is made; its disk has "
+          + "\(Self.text(free)) free"
+          + (present > 0 ? " and \(Self.text(present)) in files of this pack" : "")
+          + "; free \(Self.text(needed - free - present)) or name another disk")
+    }
   }
 
   /// Bytes in the unit that fits them, two digits after the point.

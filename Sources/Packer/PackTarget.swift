@@ -9,6 +9,10 @@ internal import FileIO
 /// The directory that a conversion writes, from journal to manifest.
 struct PackTarget {
   let path: String
+  /// The directories of the layers' files where the pack is striped.
+  var volumes: [String] = []
+
+  init(path: String) { self.path = path }
 
   private var manifestPath: String { path + "/" + PackManifest.fileName }
   private var journalPath: String { path + "/" + PackJournal.fileName }
@@ -59,6 +63,7 @@ struct PackTarget {
       }
     }
     try willWrite(try presentBytes(names))
+    let oldVolumes = ConversionVolumes.present(of: path)
     // What is there may be a link to a file elsewhere.
     if names.contains(PackJournal.fileName + ".partial") {
       try Directory.removeFile(journalPath + ".partial")
@@ -67,6 +72,7 @@ struct PackTarget {
     // The old manifest goes first: from here on the directory is unfinished until the new one stands.
     if manager.fileExists(atPath: manifestPath) { try Directory.removeFile(manifestPath) }
     try AtomicFile.synchronizeDirectory(path)
+    for volume in oldVolumes { try ConversionVolumes.remove(volume) }
     for name in try self.names("") where isOurs(name) {
       guard name == Self.headers else {
         try Directory.removeFile(path + "/" + name)
@@ -159,14 +165,18 @@ struct PackTarget {
     let base = name.hasSuffix(".partial") ? String(name.dropLast(".partial".count)) : name
     let fixed = [
       PackManifest.fileName, PackDirectory.residentFileName, ChecksumTable.fileName, Self.headers,
+      PackVolumes.listName,
     ]
     return fixed.contains(base) || (base.hasPrefix("layer-") && base.hasSuffix(".experts"))
   }
 
-  /// The file `name` of the pack to write whole pages of weights on, past the page cache where that is
-  /// possible; created when it is not there.
-  func weights(_ name: String) throws -> File {
-    try File.continuing(path + "/" + name, direct: true)
+  /// Where the file of `unit` lies.
+  func place(_ unit: PackUnit) -> RecordPlace {
+    guard case .layer(let layer) = unit.content, !volumes.isEmpty else {
+      return RecordPlace(path + "/" + unit.name)
+    }
+    return RecordPlace(
+      paths: volumes.map { $0 + "/" + unit.name }, quarterBytes: layer.geometry.readBytes)
   }
 
   /// Writes a small file of the pack and flushes it.

@@ -58,7 +58,7 @@ public struct PackVerifier: Sendable {
     let sourceBytes = isInPlace ? pack.manifest.sources.reduce(0) { $0 + $1.bytes } : 0
     total(files.reduce(sourceBytes) { $0 + $1.byteCount })
     try FileScan.run(
-      try files.compactMap { try scan($0, of: pack, log: log) }, threads: threads, log: log,
+      try files.flatMap { try scans($0, of: pack, log: log) }, threads: threads, log: log,
       progress: progress)
     if isInPlace {
       try InPlaceVerifier(pack: pack, threads: threads).verify(log: log, progress: progress)
@@ -87,14 +87,16 @@ public struct PackVerifier: Sendable {
     // The names and lengths are those of a manifest that has been refused: claims.
     let files = PackDirectory.ownFiles(manifest, directory: directory).filter { file in
       let parts = file.name.split(separator: "/", omittingEmptySubsequences: false)
-      return parts.count <= 2 && parts.allSatisfy { !["", ".", ".."].contains($0) }
+      // What a striped pack has in its volumes is in no place that a refused manifest can be trusted with.
+      return (manifest.volumes.isEmpty || !file.name.hasSuffix(".experts")) && parts.count <= 2
+        && parts.allSatisfy { !["", ".", ".."].contains($0) }
     }
     total(files.reduce(0) { $0.addingReportingOverflow($1.byteCount).partialValue })
     let scans = try files.compactMap { file -> FileScan? in
       guard let length = try readableLength(of: file, log: log) else { return nil }
       return FileScan(
-        path: file.path, byteCount: length, unit: Self.plainUnit, check: { _, _ in nil },
-        unreadable: { Self.unreadable(file, range: $1, $2) },
+        place: RecordPlace(file.path), byteCount: length, unit: Self.plainUnit,
+        check: { _, _ in nil }, unreadable: { Self.unreadable(file, range: $1, $2) },
         finish: { digest in
           length == file.byteCount ? Self.wholeFileFinding(file, digest: digest) : nil
         })
@@ -127,32 +129,77 @@ public struct PackVerifier: Sendable {
       length: range.upperBound - range.lowerBound, detail: error.message)
   }
 
-  /// How `file` is read and checked; nil when there is nothing to read.
-  private func scan(
+  /// How `file` is read and checked; empty when there is nothing to read.
+  private func scans(
     _ file: PackDirectory.ExpectedFile, of pack: PackDirectory, log: FindingLog
-  ) throws -> FileScan? {
-    guard let length = try readableLength(of: file, log: log) else { return nil }
-    let before = log.count(of: file.name)
-    let finish: @Sendable (Digest128) -> PackFinding? = { digest in
-      // Of a file that was cut at the end of a unit all that is there is right.
-      length == file.byteCount && log.count(of: file.name) == before
-        ? Self.wholeFileFinding(file, digest: digest) : nil
+  ) throws -> [FileScan] {
+    guard let part = PackPart(file, of: pack), part.stored.count > 1 else {
+      return try scan(file, of: pack, log: log).map { [$0] } ?? []
     }
-    guard let part = PackPart(file, of: pack) else {
-      return FileScan(
-        path: file.path, byteCount: length, unit: Self.plainUnit, check: { _, _ in nil },
-        unreadable: { Self.unreadable(file, range: $1, $2) }, finish: finish)
+    let lengths = try part.stored.map { try readableLength(of: $0, log: log) }
+    let before = part.stored.reduce(0) { $0 + log.count(of: $1.name) }
+    guard before > 0 else {
+      return [
+        scan(part, of: pack, length: file.byteCount, log: log) { digest in
+          part.stored.allSatisfy { log.count(of: $0.name) == 0 }
+            ? Self.wholeFileFinding(file, digest: digest) : nil
+        }
+      ]
     }
+    // What is there of the volumes is judged quarter by quarter; the digest is that of all of them.
+    return zip(part.stored.indices, lengths).compactMap { volume, length in
+      length.map { length in
+        FileScan(
+          place: RecordPlace(part.stored[volume].path), byteCount: length, unit: part.unitBytes,
+          check: { index, bytes in
+            log.didCheck()
+            return part.damage(
+              unit: part.stripe.quarter(index, of: volume), bytes: bytes, table: pack.checksums)
+          },
+          unreadable: { index, _, error in
+            part.finding(
+              .unreadable, unit: part.stripe.quarter(index, of: volume), error.message)
+          }, finish: { _ in nil })
+      }
+    }
+  }
+
+  private func scan(
+    _ part: PackPart, of pack: PackDirectory, length: UInt64, log: FindingLog,
+    finish: @escaping @Sendable (Digest128) -> PackFinding?
+  ) -> FileScan {
     let table = pack.checksums
     return FileScan(
-      path: file.path, byteCount: length, unit: part.unitBytes,
+      place: part.place, byteCount: length, unit: part.unitBytes,
       check: { unit, bytes in
         log.didCheck()
         return part.damage(unit: unit, bytes: bytes, table: table)
       },
-      unreadable: { unit, range, error in
-        part.finding(.unreadable, unit: unit, range: range, error.message)
+      unreadable: { unit, _, error in
+        part.finding(.unreadable, unit: unit, error.message)
       }, finish: finish)
+  }
+
+  /// How a file in the pack's directory is read and checked; nil when there is nothing to read.
+  private func scan(
+    _ file: PackDirectory.ExpectedFile, of pack: PackDirectory, log: FindingLog
+  ) throws -> FileScan? {
+    let part = PackPart(file, of: pack)
+    let stored = part?.stored[0] ?? file
+    guard let length = try readableLength(of: stored, log: log) else { return nil }
+    let before = log.count(of: stored.name)
+    let finish: @Sendable (Digest128) -> PackFinding? = { digest in
+      // Of a file that was cut at the end of a unit all that is there is right.
+      length == file.byteCount && log.count(of: stored.name) == before
+        ? Self.wholeFileFinding(file, digest: digest) : nil
+    }
+    guard let part else {
+      return FileScan(
+        place: RecordPlace(file.path), byteCount: length, unit: Self.plainUnit,
+        check: { _, _ in nil }, unreadable: { Self.unreadable(file, range: $1, $2) },
+        finish: finish)
+    }
+    return scan(part, of: pack, length: length, log: log, finish: finish)
   }
 
   private static func wholeFileFinding(
@@ -196,11 +243,13 @@ public struct PackVerifier: Sendable {
     }
     let prefix = directory + "/"
     let file =
-      error.path.hasPrefix(prefix)
-      ? String(error.path.dropFirst(prefix.count)) : PackManifest.fileName
+      error.code == .wrongVolume
+      ? error.path
+      : error.path.hasPrefix(prefix)
+        ? String(error.path.dropFirst(prefix.count)) : PackManifest.fileName
     let kind: PackFinding.Kind =
       switch error.code {
-      case .missing: .missing
+      case .missing, .wrongVolume: .missing
       case .wrongLength: .truncated
       case .damaged: .damaged
       case .notAPack: PackJournal.exists(in: directory) ? .unfinished : .missing

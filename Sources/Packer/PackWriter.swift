@@ -77,23 +77,30 @@ public struct PackWriter: Sendable {
           .inUse, path: file.path, message: "is being consumed by another conversion")
       }
     }
-    let target = PackTarget(path: directory)
+    precondition(options.stripe.isEmpty || (kind == .packed && !options.consumesSource))
+    var target = PackTarget(path: directory)
+    let planned = try ConversionVolumes.planned(below: options.stripe, pack: directory)
     let space = PackSpace(
       source: source, layout: layout, kind: kind, stepBytes: UInt64(options.checkpointBytes))
     let (lock, found) = try target.prepare(options.existing) { present in
-      try space.check(at: directory, present: present, consuming: consumer != nil)
+      try space.check(
+        at: directory, present: present, volumes: planned, consuming: consumer != nil)
     }
     defer { withExtendedLifetime(lock) {} }
     let journal: ConversionJournal
+    let volumes: ConversionVolumes
     switch found {
     case .finished(let journal):
       return try CompletedPack(target: target, journal: journal)
         .finish(source: source, consumer: consumer)
     case .unfinished(let found):
       journal = found
+      volumes = try .reopen(journal, planned: planned, pack: directory)
       try restoreArchives(target, journal: journal, contents: contents)
-    case .empty: journal = try begin(target, contents: contents)
+    case .empty: (journal, volumes) = try begin(target, volumes: planned, contents: contents)
     }
+    defer { withExtendedLifetime(volumes.locks) {} }
+    target.volumes = volumes.directories
     let conversion = try PackConversion(
       source: source, contents: contents, layout: layout, kind: kind, target: target,
       journal: journal, consumer: consumer, options: options, progress: progress)
@@ -108,8 +115,8 @@ public struct PackWriter: Sendable {
 
   /// Writes the archives of the headers, and what the first journal says.
   private func begin(
-    _ target: PackTarget, contents: [any ByteSource]
-  ) throws -> ConversionJournal {
+    _ target: PackTarget, volumes: [String], contents: [any ByteSource]
+  ) throws -> (ConversionJournal, ConversionVolumes) {
     let shards = try source.shards.enumerated().map { index, shard in
       let (archive, file) = try writeArchive(index, to: target, contents: contents)
       return ConversionJournal.Shard(
@@ -122,8 +129,14 @@ public struct PackWriter: Sendable {
     try AtomicFile.synchronizeDirectory(target.path + "/headers")
     let journal = ConversionJournal(
       kind: kind.rawValue, consumes: false, shards: shards, units: [])
+    // Before the journal, so that who goes on finds them.
+    let made: ConversionVolumes =
+      volumes.isEmpty
+      ? .none
+      : try .create(
+        volumes, ids: ConversionVolumes.ids(of: journal, count: volumes.count), pack: target.path)
     try journal.write(in: target.path)
-    return journal
+    return (journal, made)
   }
 
   private func writeArchive(
@@ -179,6 +192,7 @@ public struct PackWriter: Sendable {
           name: target.lastComponent(of: shard.path), bytes: shard.fileSize,
           digest: digests[index], headerBytes: conversion.journal.shards[index].headerBytes,
           path: kind == .inPlace ? try target.recordedPath(of: shard.path) : nil)
-      }, files: files, requantized: TypeChange(source.metadata))
+      }, files: files, requantized: TypeChange(source.metadata),
+      volumeCount: target.volumes.count)
   }
 }

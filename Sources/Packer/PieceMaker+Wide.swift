@@ -16,7 +16,7 @@ extension PieceMaker {
 
   /// Makes expert `item` of `layer`: its record goes to `file` slice by slice.
   func makeWide(
-    _ item: Int, of layer: ExpertLayer, unit: PackUnit, to file: File?, workspace: Workspace,
+    _ item: Int, of layer: ExpertLayer, unit: PackUnit, to file: RecordFile?, workspace: Workspace,
     into piece: inout PackPiece
   ) throws {
     let geometry = layer.geometry

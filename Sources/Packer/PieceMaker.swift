@@ -85,7 +85,7 @@ struct PieceMaker: Sendable {
   }
 
   /// Makes `items` of unit number `index` and writes them to `file`; nil only computes.
-  func make(_ index: Int, items: Range<Int>, to file: File?) throws -> PackPiece {
+  func make(_ index: Int, items: Range<Int>, to file: RecordFile?) throws -> PackPiece {
     var piece = PackPiece()
     let unit = units[index]
     try withWorkspace { workspace in

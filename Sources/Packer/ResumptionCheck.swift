@@ -6,7 +6,9 @@ internal import GGUF
 struct ResumptionCheck {
   let source: GGUFFile
   let kind: PackKind
-  let directory: String
+  let target: PackTarget
+
+  private var directory: String { target.path }
 
   /// Bytes read at a time when a file is read back.
   private static let readBytes = 8 << 20
@@ -91,7 +93,7 @@ struct ResumptionCheck {
   /// Whether the file of `unit` holds the items of `state`: all of them, or for a quick look the first
   /// and the last.
   func isIntact(_ unit: PackUnit, _ state: UnitProgress, whole: Bool) throws -> Bool {
-    guard let file = try? File.readingDirect(directory + "/" + unit.name) else { return false }
+    guard let file = try? target.place(unit).reading() else { return false }
     let size = try file.size()
     guard size >= unit.fileRange(0..<state.items).upperBound, size <= unit.fileBytes else {
       return false
@@ -112,7 +114,7 @@ struct ResumptionCheck {
 
   /// Reads `items` of a unit from the disk; throws `.damaged` when they are not those of `state`.
   static func readBack(
-    _ unit: PackUnit, _ state: UnitProgress, items: Range<Int>, of file: File
+    _ unit: PackUnit, _ state: UnitProgress, items: Range<Int>, of file: RecordFile
   ) throws {
     let partBytes = unit.itemBytes / unit.checksumsPerItem
     let parts = items.lowerBound * unit.checksumsPerItem..<items.upperBound * unit.checksumsPerItem

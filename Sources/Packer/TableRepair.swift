@@ -98,6 +98,13 @@ struct TableRepair {
       try write(frame, damage: damage, report: &report)
       return frame
     }
+    guard manifest.volumes.isEmpty else {
+      report.leave(
+        damage,
+        "\(source.path) gives another archive than the manifest asks for, and the ids of the volumes "
+          + "follow from it: the source differs, or another version of zstd made the pack")
+      return nil
+    }
     progress.stage("reading the source", source.gguf.shards.reduce(0) { $0 + $1.fileSize })
     guard try source.shardDigests(progress: progress.add)[shard] == known.xxh3_128 else {
       report.leave(
@@ -294,17 +301,25 @@ struct WeightFiles {
   ) throws -> [Int: [UInt64]] {
     let found = Mutex<[Int: [UInt64]]>([:])
     let intact = Mutex<Set<Int>>([])
+    var target = PackTarget(path: directory)
+    if !manifest.volumes.isEmpty {
+      // Files of volumes that cannot be trusted to be the pack's are no help.
+      guard let volumes = try? PackDirectory.volumes(of: manifest, directory: directory) else {
+        return [:]
+      }
+      target.volumes = volumes
+    }
     var scans: [FileScan] = []
     for (index, unit) in units.enumerated() {
-      let path = directory + "/" + unit.name
+      let place = target.place(unit)
       guard let record = manifest.record(of: unit.name), record.bytes == unit.fileBytes,
-        (try? File.reading(path).size()) == unit.fileBytes
+        (try? place.reading(direct: false).size()) == unit.fileBytes
       else { continue }
       let count = unit.checksumsPerItem
       found.withLock { $0[index] = [UInt64](repeating: 0, count: unit.itemCount * count) }
       scans.append(
         FileScan(
-          path: path, byteCount: unit.fileBytes, unit: unit.itemBytes / count,
+          place: place, byteCount: unit.fileBytes, unit: unit.itemBytes / count,
           check: { part, bytes in
             let (item, number) = part.quotientAndRemainder(dividingBy: count)
             let sum = XXH3.hash64(bytes, seed: unit.seed(item: item, index: number))

@@ -41,7 +41,19 @@ public struct UnfinishedPack: Sendable {
     }
     let text =
       parts.isEmpty ? "nothing of it is finished" : parts.joined(separator: " and ") + " done"
-    return text + (journal.consumes ? ", the source partly given back" : "")
+    return text + (journal.consumes ? ", the source partly given back" : "") + volumes(journal)
+  }
+
+  /// What is to say about the volumes of a striped pack.
+  private func volumes(_ journal: ConversionJournal) -> String {
+    guard let list = try? PackVolumes.load(directory: directory) else { return "" }
+    let directories = list.directories(of: directory)
+    let ids = ConversionVolumes.ids(of: journal, count: directories.count)
+    let lost = directories.enumerated().filter { volume, path in
+      (try? PackVolumes.check(path, volume: volume, ids: ids, pack: directory)) == nil
+    }
+    let text = directories.count == 1 ? ", in 1 volume" : ", in \(directories.count) volumes"
+    return lost.reduce(text) { $0 + ", of which \($1.element) is not there" }
   }
 
   /// The source at `path`, from its file, or, when the conversion has given its header back, from the

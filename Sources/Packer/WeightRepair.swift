@@ -20,17 +20,20 @@ struct WeightRepair {
     let part: PackPart
     /// Units whose bytes are wrong or not there.
     var units: Set<Int> = []
-    /// Findings that end with the right length, or that name units.
-    var findings: [PackFinding] = []
+    /// What was found, and the units that each is about.
+    var findings: [(PackFinding, Set<Int>)] = []
   }
 
   /// Repairs what `findings` of a verification name.
   func run(_ findings: [PackFinding], report: inout RepairReport) throws {
-    let parts = Dictionary(
-      uniqueKeysWithValues: PackPart.parts(of: pack).map { ($0.file.name, $0) })
+    var parts: [String: (part: PackPart, stored: Int)] = [:]
+    for part in PackPart.parts(of: pack) {
+      parts[part.file.name] = (part, 0)
+      for (index, stored) in part.stored.enumerated() { parts[stored.name] = (part, index) }
+    }
     var damages: [String: Damage] = [:]
     for finding in findings {
-      guard let part = parts[finding.file] else {
+      guard let (part, stored) = parts[finding.file] else {
         report.leave(finding, reason(finding))
         continue
       }
@@ -42,26 +45,15 @@ struct WeightRepair {
         continue
       }
       var damage = damages[part.file.name] ?? Damage(part: part)
-      damage.findings.append(finding)
-      switch finding.kind {
-      case .extended: break
-      case .missing: damage.units.formUnion(0..<part.unitCount)
-      default:
-        if finding.length > 0 {
-          damage.units.formUnion(
-            part.unit(
-              at: finding.offset)...part.unit(at: finding.offset + finding.length - 1))
-        } else if part.unitCount > 0 {
-          // The file as a whole cannot be read.
-          damage.units.formUnion(0..<part.unitCount)
-        }
-      }
+      let units = Self.units(of: finding, in: part, stored: stored)
+      damage.findings.append((finding, units))
+      damage.units.formUnion(units)
       damages[part.file.name] = damage
     }
     guard !damages.isEmpty else { return }
     if let mismatch = source.mismatch(with: pack.source, pack.layout) {
       for damage in damages.values {
-        for finding in damage.findings { report.leave(finding, mismatch) }
+        for (finding, _) in damage.findings { report.leave(finding, mismatch) }
       }
       return
     }
@@ -70,6 +62,19 @@ struct WeightRepair {
     for name in damages.keys.sorted() {
       guard let damage = damages[name] else { continue }
       try repair(damage, report: &report)
+    }
+  }
+
+  /// The units whose bytes `finding` says are wrong or not there.
+  private static func units(of finding: PackFinding, in part: PackPart, stored: Int) -> Set<Int> {
+    let file = part.stored[stored]
+    switch finding.kind {
+    case .extended: return []
+    case .missing: return part.units(in: 0..<file.byteCount, ofStored: stored)
+    default:
+      let start = min(finding.offset, file.byteCount)
+      let end = min(file.byteCount, start + min(finding.length, file.byteCount - start))
+      return part.units(in: start..<end, ofStored: stored)
     }
   }
 
@@ -97,8 +102,8 @@ struct WeightRepair {
 
   private func repair(_ damage: Damage, report: inout RepairReport) throws {
     let part = damage.part
-    guard !Directory.isSymbolicLink(part.file.path) else {
-      for finding in damage.findings {
+    guard part.stored.allSatisfy({ !Directory.isSymbolicLink($0.path) }) else {
+      for (finding, _) in damage.findings {
         report.leave(
           finding,
           "is a symbolic link; repair writes only within the pack: repair where the file is, or "
@@ -116,19 +121,14 @@ struct WeightRepair {
     let result = outcome.withLock { $0 }
     report.bytesWritten += result.written
     if let failure {
-      for finding in damage.findings { report.leave(finding, "\(failure)", isSystemFailure: true) }
+      for (finding, _) in damage.findings {
+        report.leave(finding, "\(failure)", isSystemFailure: true)
+      }
       return
     }
     // A missing file or a lost end is one finding about many units: those that failed are named alone.
-    for finding in damage.findings where finding.kind == .extended || finding.length == 0 {
-      report.repaired.append(finding)
-    }
     var named: Set<Int> = []
-    for finding in damage.findings where finding.kind != .extended && finding.length > 0 {
-      let units =
-        finding.kind == .missing
-        ? Set(0..<part.unitCount)
-        : Set(part.unit(at: finding.offset)...part.unit(at: finding.offset + finding.length - 1))
+    for (finding, units) in damage.findings {
       let failed = units.intersection(result.failed.keys)
       if failed.isEmpty {
         report.repaired.append(finding)
@@ -137,7 +137,7 @@ struct WeightRepair {
       for unit in failed.sorted() where named.insert(unit).inserted {
         guard let (reason, isSystem) = result.failed[unit] else { continue }
         report.leave(
-          part.finding(finding.kind, unit: unit, range: part.range(unit), finding.detail),
+          part.finding(finding.kind, unit: unit, finding.detail),
           reason, isSystemFailure: isSystem)
       }
     }
@@ -145,22 +145,24 @@ struct WeightRepair {
 
   private func write(_ damage: Damage, outcome: borrowing Mutex<Outcome>) throws {
     let part = damage.part
-    let isNew = !FileManager.default.fileExists(atPath: part.file.path)
-    let file = try File.continuing(part.file.path)
-    if try file.size() > part.file.byteCount { try file.resize(to: part.file.byteCount) }
+    let isNew = part.stored.contains { !FileManager.default.fileExists(atPath: $0.path) }
+    let file = try part.place.continuing(direct: false)
+    try file.trim(to: part.file.byteCount)
     let failed = try make(damage, in: file)
     try file.synchronize()
-    if isNew { try AtomicFile.synchronizeDirectory(pack.path) }
+    if isNew {
+      for directory in [pack.path] + pack.volumes {
+        try AtomicFile.synchronizeDirectory(directory)
+      }
+    }
     let again = try readBack(damage.units.subtracting(failed.keys), of: part)
     outcome.withLock {
       $0.failed = failed.merging(again) { first, _ in first }
       $0.written = bytes(damage.units.subtracting(failed.keys), of: part)
     }
     // Where the end could not be made, the file still gets its length: its other parts can be read.
-    if try file.size() < part.file.byteCount {
-      try file.resize(to: part.file.byteCount)
-      try file.synchronize()
-    }
+    try file.resize(to: part.file.byteCount)
+    try file.synchronize()
   }
 
   /// Units that are made together: those of an expert, or a block.
@@ -173,7 +175,7 @@ struct WeightRepair {
 
   /// Makes the units and writes those that have their checksum; returns the others.
   private func make(
-    _ damage: Damage, in file: File
+    _ damage: Damage, in file: RecordFile
   ) throws -> [Int: (reason: String, isSystem: Bool)] {
     let part = damage.part
     let groups = groups(damage)
@@ -250,7 +252,7 @@ struct WeightRepair {
   private func readBack(
     _ units: Set<Int>, of part: PackPart
   ) throws -> [Int: (reason: String, isSystem: Bool)] {
-    let file = try File.readingDirect(part.file.path)
+    let file = try part.place.reading()
     let units = units.sorted()
     let failed = Mutex<[Int: (reason: String, isSystem: Bool)]>([:])
     let buffers = BufferPool(byteCount: part.unitBytes)

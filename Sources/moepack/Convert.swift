@@ -41,6 +41,14 @@ struct Convert: ParsableCommand {
   @Flag(help: "Go on with what an interrupted conversion left; what is finished stays.")
   var resume = false
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Spread the experts over up to four disks: below each of these directories a volume is made, and \
+      slice s of every expert goes to number s modulo their number. volumes.txt in the pack lists them.
+      """, valueName: "dir1,dir2,..."))
+  var stripe: String?
+
   @Flag(help: "Replace a finished or unfinished pack.")
   var overwrite = false
 
@@ -79,7 +87,27 @@ struct Convert: ParsableCommand {
       throw ValidationError(
         "--consume empties the source, which --in-place keeps; give one of them")
     }
+    if stripe != nil {
+      guard (1...PackLimits.splits).contains(stripes.count), stripes.allSatisfy({ !$0.isEmpty })
+      else {
+        throw ValidationError(
+          "--stripe takes 1 to \(PackLimits.splits) directories with commas between, found \"\(stripe ?? "")\""
+        )
+      }
+      guard !inPlace else {
+        throw ValidationError("--in-place writes no weights to spread; give it or --stripe")
+      }
+      guard !consume else {
+        throw ValidationError(
+          "--consume makes room on the source's disk alone, --stripe needs it on others; give one of them"
+        )
+      }
+    }
     guard consume || !yes else { throw ValidationError("--yes answers --consume; give both") }
+  }
+
+  private var stripes: [String] {
+    stripe?.split(separator: ",", omittingEmptySubsequences: false).map(String.init) ?? []
   }
 
   func run() throws {
@@ -97,6 +125,9 @@ struct Convert: ParsableCommand {
       let inPlace = inPlace || recipe?.layout.isInPlace ?? false
       guard !(consume && inPlace) else {
         throw ValidationError("--consume empties the source, which the recipe wants left in place")
+      }
+      guard !(inPlace && stripe != nil) else {
+        throw ValidationError("--stripe spreads weights, which the recipe wants left in the source")
       }
       let changed = try requantization.apply(
         to: source, recipe: choice.recipe == nil ? nil : recipe, isInPlace: inPlace,
@@ -117,7 +148,8 @@ struct Convert: ParsableCommand {
         manifest = try writer.write(
           to: output,
           options: .init(
-            existing: resume ? .resume : overwrite ? .replace : .refuse, consumesSource: consume)
+            existing: resume ? .resume : overwrite ? .replace : .refuse, consumesSource: consume,
+            stripe: stripes)
         ) { line.add($0) }
       } catch {
         line.clear()

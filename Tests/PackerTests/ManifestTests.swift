@@ -21,7 +21,7 @@ struct ForgedManifest: Sendable, CustomTestStringConvertible {
 struct ManifestTests {
   static let forgeries: [ForgedManifest] = [
     .init(
-      testDescription: "newer version", find: "\"version\": 1", replacement: "\"version\": 3",
+      testDescription: "newer version", find: "\"version\": 1", replacement: "\"version\": 4",
       code: .unsupportedVersion),
     .init(
       testDescription: "version 0", find: "\"version\": 1", replacement: "\"version\": 0",
@@ -32,6 +32,20 @@ struct ManifestTests {
     .init(
       testDescription: "a change of types that the header does not tell", find: "\"splits\": 4",
       replacement: "\"requantized\": {\"rules\": [], \"sources\": []},\n \"splits\": 4",
+      code: .invalidManifest),
+    .init(
+      testDescription: "version of striped packs without volumes", find: "\"version\": 1",
+      replacement: "\"version\": 3", code: .invalidManifest),
+    .init(
+      testDescription: "volumes in a pack that is not striped", find: "\"version\": 1",
+      replacement: "\"version\": 1,\n \"volumes\": [\"00000000000000000000000000000000\"]",
+      code: .invalidManifest),
+    .init(
+      testDescription: "no volumes in a list", find: "\"version\": 1",
+      replacement: "\"version\": 3,\n \"volumes\": []", code: .invalidManifest),
+    .init(
+      testDescription: "volumes with other ids", find: "\"version\": 1",
+      replacement: "\"version\": 3,\n \"volumes\": [\"00000000000000000000000000000000\"]",
       code: .invalidManifest),
     .init(
       testDescription: "other format", find: "\"format\": \"moepack\"",
