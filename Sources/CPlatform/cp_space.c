@@ -70,6 +70,13 @@ int64_t cp_modified(int fd) {
 #endif
 }
 
+int cp_set_modified(int fd, int64_t nanoseconds) {
+  const struct timespec times[2] = {
+      {.tv_nsec = UTIME_OMIT},
+      {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000}};
+  return futimens(fd, times);
+}
+
 bool cp_lock_shared(int fd) {
   int status;
   do status = flock(fd, LOCK_SH | LOCK_NB);

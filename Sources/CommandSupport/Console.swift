@@ -1,4 +1,5 @@
 internal import CPlatform
+internal import Synchronization
 #if canImport(FoundationEssentials)
   internal import FoundationEssentials
 #else
@@ -14,6 +15,12 @@ internal import CPlatform
 
 /// Standard output for results, standard error for everything else.
 public enum Console {
+  /// The status that a broken pipe ends the program with: 0, or what the answer is by then.
+  private static let brokenPipeStatus = Atomic<Int32>(0)
+
+  /// Has a reader that goes away before it was told change nothing about an answer of no.
+  public static func willAnswerNo() { brokenPipeStatus.store(1, ordering: .relaxed) }
+
   /// Makes a reader that has gone away end the program quietly, with status 0.
   public static func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
 
@@ -70,7 +77,7 @@ public enum Console {
         let code = errno
         // A live view may hold the terminal.
         cp_restore_terminal()
-        if code == EPIPE { exit(0) }
+        if code == EPIPE { exit(brokenPipeStatus.load(ordering: .relaxed)) }
         let reason = String(cString: strerror(code))
         Console.message("standard output: cannot write: \(reason)")
         exit(2)

@@ -39,6 +39,13 @@ extension File {
   /// When the content was last modified, in nanoseconds since 1970; anybody can set it.
   public var modified: Int64 { cp_modified(descriptorNumber) }
 
+  /// Has the content count as last modified then.
+  public func setModified(_ nanoseconds: Int64) throws(FileIOError) {
+    guard cp_set_modified(descriptorNumber, nanoseconds) == 0 else {
+      throw FileIOError(Errno.current, path: path, operation: "set the time of modification")
+    }
+  }
+
   /// Keeps those out who want the file alone, as ``lockAlone()`` does, until the file is closed; false
   /// when somebody has it.
   public func lockShared() -> Bool { cp_lock_shared(descriptorNumber) }

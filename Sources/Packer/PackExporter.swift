@@ -42,6 +42,7 @@ public struct PackExporter: Sendable {
       throw FileIOError(
         .alreadyExists, path: target, message: "is a directory; expected the name of a file")
     }
+    for target in targets { try checkTarget(target) }
     for target in targets where !overwrite && FileManager.default.fileExists(atPath: target) {
       throw FileIOError(
         .alreadyExists, path: target, message: "exists; give --overwrite to replace it")
@@ -61,6 +62,23 @@ public struct PackExporter: Sendable {
       throw error
     }
     return targets
+  }
+
+  /// Throws for what is there and no file, and for names in the pack itself.
+  private func checkTarget(_ path: String) throws {
+    let type = try? FileManager.default.attributesOfItem(atPath: path)[.type] as? FileAttributeType
+    guard type == nil || type == .typeRegular || type == .typeSymbolicLink else {
+      throw FileIOError(
+        .alreadyExists, path: path,
+        message: "is no regular file; expected the name of a new file or of one to replace")
+    }
+    let parent = URL(filePath: path).deletingLastPathComponent().resolvingSymlinksInPath().path
+    let own = URL(filePath: pack.path).resolvingSymlinksInPath().path
+    guard parent != own, !parent.hasPrefix(own + "/") else {
+      throw FileIOError(
+        .alreadyExists, path: path,
+        message: "lies in the pack that is exported; give a name elsewhere")
+    }
   }
 
   /// The names of the shards when the first is called `first`.

@@ -139,6 +139,15 @@ struct PackTarget {
           "holds files that are no pack (\(examples.joined(separator: ", "))"
           + "); expected a new name or a pack")
     }
+    if existing == .replace || existing == .restart, !holdsPack,
+      let journal = try? ConversionJournal.read(in: path), journal.consumes
+    {
+      throw FileIOError(
+        .alreadyExists, path: path,
+        message:
+          "holds the only copy of what its source has given back; go on with --resume, or remove "
+          + "the directory if that is not wanted any more")
+    }
     guard existing == .refuse || existing == .restart else { return }
     guard !holdsPack else {
       throw FileIOError(

@@ -105,12 +105,26 @@ public struct PackWriter: Sendable {
       source: source, contents: contents, layout: layout, kind: kind, target: target,
       journal: journal, consumer: consumer, options: options, progress: progress)
     try conversion.run(threads: threads)
+    if consumer == nil { try checkUntouched(contents, since: journal, target: target) }
     let manifest = try manifest(of: conversion, target: target)
     let tensors = ManifestTensor.table(source: source, layout: layout)
     try target.commit(manifest: manifest.text(layout: layout, tensors: tensors))
     try consumer?.punchAll()
     try target.finish()
     return manifest
+  }
+
+  /// Throws when anybody has written to the source since the conversion began.
+  private func checkUntouched(
+    _ contents: [any ByteSource], since journal: ConversionJournal, target: PackTarget
+  ) throws {
+    for (content, shard) in zip(contents, journal.shards) {
+      guard let file = content as? File, file.modified != shard.modified else { continue }
+      throw PackError(
+        .wrongSource, path: file.path,
+        "was written to while it was packed, so \(target.path) may hold a mixture and stays unfinished; "
+          + "start again with --overwrite when the file is complete")
+    }
   }
 
   /// Writes the archives of the headers, and what the first journal says.

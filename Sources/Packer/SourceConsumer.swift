@@ -9,19 +9,26 @@ internal import GGUF
 struct SourceConsumer: Sendable {
   private let files: [File]
   private let headers: [UInt64]
+  /// When the files were last written to; giving parts of them back does not count.
+  private let modified: [Int64]
 
   /// Opens the files of `source` alone; throws, with nothing changed, when another process converts them
   /// or their file system has no holes.
   init(_ source: GGUFFile) throws {
     files = try source.shards.map { try File.updating($0.path) }
     headers = source.shards.map { $0.header.byteCount }
+    modified = files.map(\.modified)
     for file in files {
       guard file.lockAlone() else {
         throw FileIOError(
           .inUse, path: file.path,
           message: "is being read by another conversion; --consume needs it alone, wait for it")
       }
-      guard try file.canPunch() else {
+      // To try it counts as a change.
+      let modified = file.modified
+      let canPunch = try file.canPunch()
+      try file.setModified(modified)
+      guard canPunch else {
         throw FileIOError(
           .system, path: file.path,
           message: "its file system cannot give back parts of a file (no hole punching); convert "
@@ -30,16 +37,29 @@ struct SourceConsumer: Sendable {
     }
   }
 
-  /// Gives back the headers, which the pack has.
-  func punchHeaders() throws {
+  /// Gives back the headers, which the pack has, and `ranges` of shards, whole pages.
+  func punch(_ ranges: [(shard: Int, range: Range<UInt64>)]) throws {
+    try checkUntouched()
     for (file, count) in zip(files, headers) { try file.punch(0..<count) }
+    for (shard, range) in ranges { try files[shard].punch(range) }
+    for (file, time) in zip(files, modified) { try file.setModified(time) }
   }
 
-  /// Gives back `range` of a shard, whole pages.
-  func punch(_ range: Range<UInt64>, ofShard shard: Int) throws { try files[shard].punch(range) }
-
   /// Gives back all that is left.
-  func punchAll() throws { for file in files { try Self.punchAll(file) } }
+  func punchAll() throws {
+    try checkUntouched()
+    for file in files { try Self.punchAll(file) }
+  }
+
+  /// Throws, with nothing more given back, when anybody else has written to the files.
+  private func checkUntouched() throws {
+    for (file, time) in zip(files, modified) where file.modified != time {
+      throw PackError(
+        .wrongSource, path: file.path,
+        "was written to by another program while it was packed; nothing more of it was given back. "
+          + "What is in the pack is from before; what was written since may be missing there")
+    }
+  }
 
   /// Gives back all that is left of the files at `paths`.
   static func punchAll(_ paths: [String]) throws {

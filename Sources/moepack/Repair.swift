@@ -48,6 +48,7 @@ struct Repair: ParsableCommand {
       let result = try PackRepair(directory: pack, source: from, threads: work.threads).run(
         progress: .init(stage: { lines.begin($0, bytes: $1) }, add: { lines.add($0) }))
       lines.clear()
+      if !result.isWhole { Console.willAnswerNo() }
       let seconds = (ContinuousClock.now - start).inSeconds
       if json {
         try Console.json(

@@ -61,6 +61,7 @@ struct Verify: ParsableCommand {
       }
       line.clear()
       let seconds = line.seconds
+      if !findings.isEmpty { Console.willAnswerNo() }
       if json {
         try Console.json(
           Report(
@@ -77,9 +78,12 @@ struct Verify: ParsableCommand {
               + (comparison.map { "; \($0)" } ?? ""))
         } else {
           let places = findings.count == 1 ? "1 place" : "\(findings.count) places"
+          let next =
+            result.findings.isEmpty
+            ? "the pack is intact, the other file is another model or has changed"
+            : "moepack repair \(pack) --from GGUF writes what was damaged again"
           Console.message(
-            "moepack: \(pack): \(places) damaged or different, \(amount) read; moepack repair \(pack) "
-              + "--from GGUF writes them again")
+            "moepack: \(pack): \(places) damaged or different, \(amount) read; \(next)")
         }
       }
       if !findings.isEmpty { throw ExitStatus.no }

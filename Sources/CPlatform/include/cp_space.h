@@ -23,6 +23,9 @@ int cp_punch_hole(int fd, uint64_t offset, uint64_t length);
 /* When the content of `fd` was last modified, nanoseconds since 1970; 0 when unknown. */
 int64_t cp_modified(int fd);
 
+/* Sets that time; the time of the last access stays. 0, or -1 with errno. */
+int cp_set_modified(int fd, int64_t nanoseconds);
+
 /* Takes the shared lock of the open file `fd`, without waiting. False when another
  * descriptor's lock forbids it; true also where locks do not exist. */
 bool cp_lock_shared(int fd);

@@ -1,0 +1,95 @@
+import FileIO
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("Sources that somebody else writes to, and targets that are no place for results")
+struct ResumeChangeTests {
+  /// A copy of the fixture of which part has been packed.
+  private static func interrupted(
+    in directory: TemporaryDirectory, _ options: [String] = []
+  ) throws -> (source: String, pack: String) {
+    let (source, pack) = (directory.file("model.gguf"), directory.file("model.moepack"))
+    for milliseconds in stride(from: 20, to: 400, by: 5) {
+      try? FileManager.default.removeItem(atPath: pack)
+      try? FileManager.default.removeItem(atPath: source)
+      try FileManager.default.copyItem(atPath: Fixtures.checkpoint, toPath: source)
+      let process = Binary.moepack.process(["convert", source, "-o", pack] + options)
+      process.standardOutput = FileHandle.nullDevice
+      process.standardError = FileHandle.nullDevice
+      try process.run()
+      usleep(UInt32(milliseconds) * 1000)
+      kill(process.processIdentifier, SIGKILL)
+      process.waitUntilExit()
+      let again = try Binary.moepack.run(["convert", source, "-o", pack] + options)
+      // A source that is given back begins with nothing.
+      let isBegun = again.errors.contains(" done") || again.errors.contains("magic")
+      if again.status == 2, isBegun { return (source, pack) }
+    }
+    Issue.record("no conversion was interrupted between its first claim and its end")
+    return (source, pack)
+  }
+
+  private static func flipByte(_ path: String, at offset: UInt64) throws {
+    let handle = try FileHandle(forUpdating: URL(filePath: path))
+    try handle.seek(toOffset: offset)
+    let byte = try #require(try handle.read(upToCount: 1)?.first)
+    try handle.seek(toOffset: offset)
+    try handle.write(contentsOf: Data([byte ^ 1]))
+    try handle.close()
+  }
+
+  @Test("a source that has been written to since is not gone on with")
+  func changed() throws {
+    let directory = try TemporaryDirectory()
+    let (source, pack) = try Self.interrupted(in: directory)
+    try Self.flipByte(source, at: 20_000_000)
+    let resumed = try Binary.moepack.run(["convert", source, "-o", pack, "--resume"])
+    #expect(resumed.status == 2 && resumed.errors.contains("has been written to since"))
+    let anew = try Binary.moepack.run(["convert", source, "-o", pack, "--overwrite"])
+    #expect(anew.status == 0, "\(anew.errors)")
+    #expect(try Binary.moepack.run(["verify", pack, "--against", source]).status == 0)
+  }
+
+  @Test("what a source has given back is not overwritten, and goes on")
+  func consumed() throws {
+    let directory = try TemporaryDirectory()
+    let options = ["--consume", "--yes"]
+    let (source, pack) = try Self.interrupted(in: directory, options)
+    let over = try Binary.moepack.run([
+      "convert", Fixtures.checkpoint, "-o", pack, "--overwrite",
+    ])
+    #expect(over.status == 2 && over.errors.contains("only copy"), "\(over.errors)")
+    let resumed = try Binary.moepack.run(["convert", source, "-o", pack, "--resume"] + options)
+    #expect(resumed.status == 0, "\(resumed.errors)")
+    let out = directory.file("out.gguf")
+    #expect(try Binary.moepack.run(["export", pack, "-o", out]).status == 0)
+    #expect(try FileBytes.read(out) == FileBytes.read(Fixtures.checkpoint))
+  }
+
+  @Test(
+    "an export replaces no pipe and nothing in its pack; damage is a status of 1 to a closed reader"
+  )
+  func targets() throws {
+    let directory = try TemporaryDirectory()
+    let (pack, pipe) = (directory.file("model.moepack"), directory.file("pipe"))
+    #expect(try Binary.moepack.run(["convert", Fixtures.checkpoint, "-o", pack]).status == 0)
+    #expect(mkfifo(pipe, 0o600) == 0)
+    for (target, reason) in [
+      (pipe, "no regular file"), (pack + "/resident.bin", "lies in the pack"),
+      (pack + "/headers/x.gguf", "lies in the pack"),
+    ] {
+      let outcome = try Binary.moepack.run(["export", pack, "-o", target, "--overwrite"])
+      #expect(outcome.status == 2 && outcome.errors.contains(reason), "\(outcome.errors)")
+    }
+    try Self.flipByte(pack + "/layer-002.experts", at: 4096)
+    let reader = Pipe()
+    let process = Binary.moepack.process(["verify", pack])
+    process.standardOutput = reader.fileHandleForWriting
+    process.standardError = FileHandle.nullDevice
+    try reader.fileHandleForReading.close()
+    try process.run()
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 1)
+  }
+}
