@@ -45,7 +45,9 @@ public struct PackSpace: Sendable {
     // Sums that wait for the digest of the source, and the journal with its next version.
     scratchBytes =
       whole(Self.waitingBytes(source: source, layout: layout) / 16) + 4 * whole(checksums) + tables
-    self.stepBytes = min(weights, stepBytes * 5 / 4)
+    // Claimed in steps of a layer at most; threads run half a layer ahead, and a step is rounded up.
+    let layer = PackUnit.largestLayer(of: layout)
+    self.stepBytes = min(weights, min(stepBytes, layer) * 5 / 4 + layer)
   }
 
   /// The most bytes of the source that have been read before bytes in front of them.
