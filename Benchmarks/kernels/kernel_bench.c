@@ -5,7 +5,7 @@
  * Every figure is the best of several runs (of one, with the scalar kernels), all threads at once, each on
  * rows of its own: `matvec` in
  * GB/s of weights read from memory, one token; `gmac_N` in 10^9 multiply-adds a second with N tokens
- * from memory, which is where experts come from. `read` is what the same threads read from the same
+ * from memory, which is where experts come from; `bits` are those of an activation. `read` is what the same threads read from the same
  * memory and do nothing else, in the same minute. Weights are random, six bits of every byte. */
 #include "ckernels.h"
 
@@ -43,6 +43,7 @@ typedef struct {
   ck_matrix w;
   const float *x;
   const void *quantized;
+  bool is_wide; /* 16 bits an activation */
   float *out;
   size_t tokens; /* 0: read only */
   uint64_t sum;
@@ -65,7 +66,7 @@ static void *run(void *argument) {
     part.base = (const uint8_t *)j->w.base + row * part.stride_bytes;
     part.rows = j->w.rows - row < OUT_ROWS ? j->w.rows - row : OUT_ROWS;
     if (j->quantized) {
-      j->kernels->multiply_quantized(part, j->quantized, NULL, j->tokens, true, j->out, OUT_ROWS);
+      j->kernels->multiply_quantized(part, j->quantized, NULL, j->tokens, j->is_wide, j->out, OUT_ROWS);
     } else {
       j->kernels->multiply(part, j->x, COLUMNS, j->tokens, j->out, OUT_ROWS);
     }
@@ -130,7 +131,7 @@ int main(int argc, char **argv) {
   for (size_t i = 0; i < (size_t)MOST_TOKENS * COLUMNS; i++) {
     x[i] = (float)(random_word() >> 40) * 0x1p-23f - 1;
   }
-  printf("type,isa,threads,read_gb_s,matvec_gb_s,gmac_4,gmac_10,gmac_64,gmac_512\n");
+  printf("type,isa,bits,threads,read_gb_s,matvec_gb_s,gmac_4,gmac_10,gmac_64,gmac_512\n");
   for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
     if (argc > 2) {
       char list[256], name[32];
@@ -152,37 +153,41 @@ int main(int argc, char **argv) {
       if (!kernels) continue;
       const bool is_scalar = strcmp(tables[k].name, "scalar") == 0;
       const bool quantizes = kernels->quantize && ck_takes_quantized(types[i].id);
-      if (quantizes) kernels->quantize(x, COLUMNS, COLUMNS, MOST_TOKENS, true, quantized);
-      job jobs[MOST_THREADS];
-      for (int t = 0; t < threads; t++) {
-        jobs[t] = (job){
-            .kernels = kernels,
-            .w = {.type = types[i].id, .base = bytes + (size_t)t * all * stride,
-                  .stride_bytes = stride, .rows = all, .columns = COLUMNS},
-            .x = x,
-            .quantized = quantizes ? quantized : NULL,
-            .out = out + (size_t)t * MOST_TOKENS * OUT_ROWS,
-        };
-      }
-      const double read = best_of(jobs, threads, 5);
-      const double read_bytes = (double)threads * (double)all * (double)stride;
-      printf("%s,%s,%d,%.2f", types[i].name, tables[k].name, threads, read_bytes / read / 1e9);
-      for (size_t n = 0; n < sizeof tokens / sizeof *tokens; n++) {
-        /* A share of the rows is enough where a row takes long, and the definition takes very long. */
-        size_t rows = all / (tokens[n] < 4 ? 1 : tokens[n] < 64 ? 4 : tokens[n] < 512 ? 16 : 64);
-        if (is_scalar) rows = rows / 32;
-        rows = rows / 16 * 16 ? rows / 16 * 16 : 16;
+      /* Floats have 32 bits; the definition multiplies floats only. */
+      for (int bits = quantizes ? 16 : 32; bits >= (quantizes ? 8 : 32); bits -= 8) {
+        if (quantizes) kernels->quantize(x, COLUMNS, COLUMNS, MOST_TOKENS, bits == 16, quantized);
+        job jobs[MOST_THREADS];
         for (int t = 0; t < threads; t++) {
-          jobs[t].w.rows = rows;
-          jobs[t].tokens = tokens[n];
+          jobs[t] = (job){
+              .kernels = kernels,
+              .w = {.type = types[i].id, .base = bytes + (size_t)t * all * stride,
+                    .stride_bytes = stride, .rows = all, .columns = COLUMNS},
+              .x = x,
+              .quantized = quantizes ? quantized : NULL,
+              .is_wide = bits == 16,
+              .out = out + (size_t)t * MOST_TOKENS * OUT_ROWS,
+          };
         }
-        const double seconds = best_of(jobs, threads, is_scalar ? 1 : 5);
-        const double products = (double)threads * (double)rows * COLUMNS * (double)tokens[n];
-        printf(",%.2f", n == 0 ? (double)threads * (double)rows * (double)stride / seconds / 1e9
-                               : products / seconds / 1e9);
+        const double read = best_of(jobs, threads, 5);
+        const double read_bytes = (double)threads * (double)all * (double)stride;
+        printf("%s,%s,%d,%d,%.2f", types[i].name, tables[k].name, bits, threads, read_bytes / read / 1e9);
+        for (size_t n = 0; n < sizeof tokens / sizeof *tokens; n++) {
+          /* A share of the rows is enough where a row takes long, and the definition takes very long. */
+          size_t rows = all / (tokens[n] < 4 ? 1 : tokens[n] < 64 ? 4 : tokens[n] < 512 ? 16 : 64);
+          if (is_scalar) rows = rows / 32;
+          rows = rows / 16 * 16 ? rows / 16 * 16 : 16;
+          for (int t = 0; t < threads; t++) {
+            jobs[t].w.rows = rows;
+            jobs[t].tokens = tokens[n];
+          }
+          const double seconds = best_of(jobs, threads, is_scalar ? 1 : 5);
+          const double products = (double)threads * (double)rows * COLUMNS * (double)tokens[n];
+          printf(",%.2f", n == 0 ? (double)threads * (double)rows * (double)stride / seconds / 1e9
+                                 : products / seconds / 1e9);
+        }
+        printf("\n");
+        fflush(stdout);
       }
-      printf("\n");
-      fflush(stdout);
     }
   }
   return 0;

@@ -28,28 +28,29 @@ static inline ck_activation_scale ck_scale_activations(float top) {
  * Weights go into the products as level + 128; a bias, -128 times the sum of a group's values, takes
  * that back. */
 typedef struct ck_activations {
-  int8_t *high;           /* [columns] */
-  int8_t *low;            /* [columns] */
-  float *narrow_scales;   /* [columns / 32] */
-  float *wide_scales;     /* [columns / 32] */
   int32_t *narrow_bias32; /* [columns / 32] */
   int32_t *wide_bias32;   /* [columns / 32] */
   int32_t *narrow_bias16; /* [columns / 16] */
   int32_t *wide_bias16;   /* [columns / 16] */
+  float *narrow_scales;   /* [columns / 32] */
+  float *wide_scales;     /* [columns / 32] */
+  int8_t *high;           /* [columns] */
+  int8_t *low;            /* [columns] */
 } ck_activations;
 
-/* Finds the parts of the row at `row`; `columns` is a multiple of 32. */
+/* Finds the parts of the row at `row`; `columns` is a multiple of 32. Biases come first: 64 bytes from any
+ * of them are in the row. */
 static inline ck_activations ck_activations_at(void *row, size_t columns) {
   const size_t groups = columns / 32;
   ck_activations a;
-  a.high = row;
-  a.low = a.high + columns;
-  a.narrow_scales = (float *)(void *)(a.low + columns);
-  a.wide_scales = a.narrow_scales + groups;
-  a.narrow_bias32 = (int32_t *)(void *)(a.wide_scales + groups);
+  a.narrow_bias32 = row;
   a.wide_bias32 = a.narrow_bias32 + groups;
   a.narrow_bias16 = a.wide_bias32 + groups;
   a.wide_bias16 = a.narrow_bias16 + 2 * groups;
+  a.narrow_scales = (float *)(void *)(a.wide_bias16 + 2 * groups);
+  a.wide_scales = a.narrow_scales + groups;
+  a.high = (int8_t *)(a.wide_scales + groups);
+  a.low = a.high + columns;
   return a;
 }
 

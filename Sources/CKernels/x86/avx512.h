@@ -17,21 +17,10 @@
 #define CK_AVX512 __attribute__((target(CK_AVX512_FEATURES)))
 #define CK_AVX512_INLINE static inline __attribute__((always_inline, target(CK_AVX512_FEATURES)))
 
-/* Rows that are multiplied side by side: one in each 32-bit lane. */
-enum { CK_ROWS = 16 };
-
 void ck_avx512_quantize(const float *x, size_t x_stride, size_t columns, size_t rows, bool is_wide,
                         void *out);
 void ck_avx512_multiply_quantized(ck_matrix w, const void *x, const int32_t *rows, size_t tokens,
                                   bool is_wide, float *out, size_t out_stride);
-
-/* Types with a decoder of their own; the others use the portable one. */
-#define CK_EACH_AVX512_TYPE(X) \
-  X(Q4_0) X(Q8_0) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ3_XXS) X(IQ4_NL) X(IQ4_XS) X(MXFP4)
-
-#define CK_DECLARE_AVX512_LEVELS(NAME) ck_levels ck_avx512_levels_##NAME;
-CK_EACH_AVX512_TYPE(CK_DECLARE_AVX512_LEVELS)
-#undef CK_DECLARE_AVX512_LEVELS
 
 #endif
 #endif

@@ -1,6 +1,6 @@
 /* AVX2 kernels of the types with 32 or 64 weights a block. The layouts are those of decode_blocks32.c
  * and decode_table.c. */
-#include "levels256.h"
+#include "define_levels.h"
 
 #if defined(__x86_64__)
 
@@ -17,7 +17,7 @@ CK_AVX2_INLINE __m256i Q8_0_codes(const ck_block_Q8_0 *b, int g, const ck_block_
   return _mm256_xor_si256(ck_load32(b->qs), _mm256_set1_epi8((char)0x80));
 }
 
-CK_DEFINE_AVX2_LEVELS(Q8_0, 32, 32, false, 128)
+CK_DEFINE_LEVELS(Q8_0, 32, 32, false, 128)
 
 CK_AVX2_INLINE void Q4_0_scales(const ck_block_Q4_0 *b, float *scales, float *minima,
                                  ck_block_note *note) {
@@ -32,7 +32,7 @@ CK_AVX2_INLINE __m256i Q4_0_codes(const ck_block_Q4_0 *b, int g, const ck_block_
   return ck_nibbles16(b->qs);
 }
 
-CK_DEFINE_AVX2_LEVELS(Q4_0, 32, 32, false, 8)
+CK_DEFINE_LEVELS(Q4_0, 32, 32, false, 8)
 
 CK_AVX2_INLINE void Q4_1_scales(const ck_block_Q4_1 *b, float *scales, float *minima,
                                  ck_block_note *note) {
@@ -47,7 +47,7 @@ CK_AVX2_INLINE __m256i Q4_1_codes(const ck_block_Q4_1 *b, int g, const ck_block_
   return ck_nibbles16(b->qs);
 }
 
-CK_DEFINE_AVX2_LEVELS(Q4_1, 32, 32, true, 0)
+CK_DEFINE_LEVELS(Q4_1, 32, 32, true, 0)
 
 /* 16 in each byte whose bit of the 32 is set. */
 CK_AVX2_INLINE __m256i fifth_bits(const uint8_t high[4]) {
@@ -68,7 +68,7 @@ CK_AVX2_INLINE __m256i Q5_0_codes(const ck_block_Q5_0 *b, int g, const ck_block_
   return _mm256_or_si256(ck_nibbles16(b->qs), fifth_bits(b->qh));
 }
 
-CK_DEFINE_AVX2_LEVELS(Q5_0, 32, 32, false, 16)
+CK_DEFINE_LEVELS(Q5_0, 32, 32, false, 16)
 
 CK_AVX2_INLINE void Q5_1_scales(const ck_block_Q5_1 *b, float *scales, float *minima,
                                  ck_block_note *note) {
@@ -83,7 +83,7 @@ CK_AVX2_INLINE __m256i Q5_1_codes(const ck_block_Q5_1 *b, int g, const ck_block_
   return _mm256_or_si256(ck_nibbles16(b->qs), fifth_bits(b->qh));
 }
 
-CK_DEFINE_AVX2_LEVELS(Q5_1, 32, 32, true, 0)
+CK_DEFINE_LEVELS(Q5_1, 32, 32, true, 0)
 
 CK_AVX2_INLINE void IQ4_NL_scales(const ck_block_IQ4_NL *b, float *scales, float *minima,
                                  ck_block_note *note) {
@@ -98,7 +98,7 @@ CK_AVX2_INLINE __m256i IQ4_NL_codes(const ck_block_IQ4_NL *b, int g, const ck_bl
   return _mm256_shuffle_epi8(ck_table16(ck_iq4_codes), ck_nibbles16(b->qs));
 }
 
-CK_DEFINE_AVX2_LEVELS(IQ4_NL, 32, 32, false, 128)
+CK_DEFINE_LEVELS(IQ4_NL, 32, 32, false, 128)
 
 CK_AVX2_INLINE void MXFP4_scales(const ck_block_MXFP4 *b, float *scales, float *minima,
                                  ck_block_note *note) {
@@ -113,7 +113,7 @@ CK_AVX2_INLINE __m256i MXFP4_codes(const ck_block_MXFP4 *b, int g, const ck_bloc
   return _mm256_shuffle_epi8(ck_table16(ck_fp4_codes), ck_nibbles16(b->qs));
 }
 
-CK_DEFINE_AVX2_LEVELS(MXFP4, 32, 32, false, 12)
+CK_DEFINE_LEVELS(MXFP4, 32, 32, false, 12)
 
 CK_AVX2_INLINE void NVFP4_scales(const ck_block_NVFP4 *b, float *scales, float *minima,
                                  ck_block_note *note) {
@@ -133,6 +133,6 @@ CK_AVX2_INLINE __m256i NVFP4_codes(const ck_block_NVFP4 *b, int g, const ck_bloc
   return _mm256_shuffle_epi8(ck_table16(ck_fp4_codes), codes);
 }
 
-CK_DEFINE_AVX2_LEVELS(NVFP4, 64, 16, false, 12)
+CK_DEFINE_LEVELS(NVFP4, 64, 16, false, 12)
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef CK_LEVELS256_BOOK_H
 #define CK_LEVELS256_BOOK_H
 
-#include "levels256.h"
+#include "define_levels.h"
 
 #if defined(__x86_64__)
 

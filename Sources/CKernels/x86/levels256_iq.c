@@ -46,7 +46,7 @@ CK_AVX2_INLINE __m256i IQ3_XXS_codes(const ck_block_IQ3_XXS *b, int g, const ck_
   return ck_negate_where(eight_rows(iq3_xxs_rows, at), ck_spread_bits(signs));
 }
 
-CK_DEFINE_AVX2_LEVELS(IQ3_XXS, 256, 32, false, CK_SIGNED)
+CK_DEFINE_AVX2_LEVELS(IQ3_XXS, 256, 32, false, CK_SIGNED) /* AVX-512: levels512_iq3.c */
 
 CK_AVX2_INLINE void IQ3_S_scales(const ck_block_IQ3_S *b, float *scales, float *minima,
                                  ck_block_note *note) {
@@ -72,7 +72,7 @@ CK_AVX2_INLINE __m256i IQ3_S_codes(const ck_block_IQ3_S *b, int g, const ck_bloc
   return ck_negate_where(eight_rows(iq3_s_rows, at), ck_spread_bits(_mm256_set1_epi32((int)signs)));
 }
 
-CK_DEFINE_AVX2_LEVELS(IQ3_S, 256, 32, false, CK_SIGNED)
+CK_DEFINE_LEVELS(IQ3_S, 256, 32, false, CK_SIGNED)
 
 CK_AVX2_INLINE void IQ4_XS_scales(const ck_block_IQ4_XS *b, float *scales, float *minima,
                                  ck_block_note *note) {
@@ -95,6 +95,6 @@ CK_AVX2_INLINE __m256i IQ4_XS_codes(const ck_block_IQ4_XS *b, int g, const ck_bl
   return _mm256_shuffle_epi8(ck_table16(ck_iq4_codes), ck_nibbles16(b->qs + 16 * g));
 }
 
-CK_DEFINE_AVX2_LEVELS(IQ4_XS, 256, 32, false, 128)
+CK_DEFINE_LEVELS(IQ4_XS, 256, 32, false, 128)
 
 #endif

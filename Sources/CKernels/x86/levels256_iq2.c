@@ -63,7 +63,7 @@ CK_AVX2_INLINE __m256i IQ2_XXS_codes(const ck_block_IQ2_XXS *b, int g, const ck_
                     note->signs[g]);
 }
 
-CK_DEFINE_AVX2_LEVELS(IQ2_XXS, 256, 32, false, CK_SIGNED)
+CK_DEFINE_LEVELS(IQ2_XXS, 256, 32, false, CK_SIGNED)
 
 /* A word is nine bits of index and a 7-bit sign index. */
 CK_AVX2_INLINE void IQ2_XS_scales(const ck_block_IQ2_XS *b, float *scales, float *minima,
@@ -82,7 +82,7 @@ CK_AVX2_INLINE __m256i IQ2_XS_codes(const ck_block_IQ2_XS *b, int g, const ck_bl
       four_rows(iq2_xs_rows, q & 511, q >> 16 & 511, q >> 32 & 511, q >> 48 & 511), note->signs[g]);
 }
 
-CK_DEFINE_AVX2_LEVELS(IQ2_XS, 256, 16, false, CK_SIGNED)
+CK_DEFINE_LEVELS(IQ2_XS, 256, 16, false, CK_SIGNED)
 
 CK_AVX2_INLINE void IQ2_S_scales(const ck_block_IQ2_S *b, float *scales, float *minima,
                                  ck_block_note *note) {
@@ -100,7 +100,7 @@ CK_AVX2_INLINE __m256i IQ2_S_codes(const ck_block_IQ2_S *b, int g, const ck_bloc
       ck_load_u32(b->signs + 4 * g));
 }
 
-CK_DEFINE_AVX2_LEVELS(IQ2_S, 256, 16, false, CK_SIGNED)
+CK_DEFINE_LEVELS(IQ2_S, 256, 16, false, CK_SIGNED)
 
 /* d * (2 * small + 1) / 8 */
 CK_AVX2_INLINE float iq1_scale(float d, unsigned small) { return d * (float)(2 * small + 1) * 0.125f; }
@@ -121,7 +121,7 @@ CK_AVX2_INLINE __m256i IQ1_S_codes(const ck_block_IQ1_S *b, int g, const ck_bloc
   return _mm256_add_epi8(rows, _mm256_set1_epi8(high & 0x8000 ? -1 : 1));
 }
 
-CK_DEFINE_AVX2_LEVELS(IQ1_S, 256, 32, false, CK_SIGNED)
+CK_DEFINE_LEVELS(IQ1_S, 256, 32, false, CK_SIGNED)
 
 /* The float16 is spread over the top nibbles of four words, whose other bits are scales of 3 bits. */
 CK_AVX2_INLINE void IQ1_M_scales(const ck_block_IQ1_M *b, float *scales, float *minima,
@@ -149,7 +149,7 @@ CK_AVX2_INLINE __m256i IQ1_M_codes(const ck_block_IQ1_M *b, int g, const ck_bloc
   return _mm256_add_epi8(rows, _mm256_or_si256(is_below, _mm256_set1_epi8(1)));
 }
 
-CK_DEFINE_AVX2_LEVELS(IQ1_M, 256, 16, false, CK_SIGNED)
+CK_DEFINE_LEVELS(IQ1_M, 256, 16, false, CK_SIGNED)
 
 CK_AVX2_INLINE void TQ2_0_scales(const ck_block_TQ2_0 *b, float *scales, float *minima,
                                  ck_block_note *note) {
@@ -164,7 +164,7 @@ CK_AVX2_INLINE __m256i TQ2_0_codes(const ck_block_TQ2_0 *b, int g, const ck_bloc
                           _mm256_set1_epi8(3));
 }
 
-CK_DEFINE_AVX2_LEVELS(TQ2_0, 256, 32, false, 1)
+CK_DEFINE_LEVELS(TQ2_0, 256, 32, false, 1)
 
 CK_AVX2_INLINE void TQ1_0_scales(const ck_block_TQ1_0 *b, float *scales, float *minima,
                                  ck_block_note *note) {
@@ -204,6 +204,6 @@ CK_AVX2_INLINE __m256i TQ1_0_codes(const ck_block_TQ1_0 *b, int g, const ck_bloc
   return ternary_digits(_mm256_inserti128_si256(_mm256_castsi128_si256(tail), last, 1), factors);
 }
 
-CK_DEFINE_AVX2_LEVELS(TQ1_0, 256, 32, false, 1)
+CK_DEFINE_LEVELS(TQ1_0, 256, 32, false, 1)
 
 #endif

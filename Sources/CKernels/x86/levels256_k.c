@@ -1,5 +1,5 @@
 /* AVX2 kernels of the K types. The layouts are those of decode_k.c. */
-#include "levels256.h"
+#include "define_levels.h"
 
 #if defined(__x86_64__)
 
@@ -20,7 +20,7 @@ CK_AVX2_INLINE __m256i Q2_K_codes(const ck_block_Q2_K *b, int g, const ck_block_
                           _mm256_set1_epi8(3));
 }
 
-CK_DEFINE_AVX2_LEVELS(Q2_K, 256, 16, true, 0)
+CK_DEFINE_LEVELS(Q2_K, 256, 16, true, 0)
 
 /* Sixteen 6-bit scales less 32: their upper bits are pairs in the last four bytes, the lowest pairs
  * those of the first four scales, and so on. */
@@ -49,7 +49,7 @@ CK_AVX2_INLINE __m256i Q3_K_codes(const ck_block_Q3_K *b, int g, const ck_block_
   return _mm256_or_si256(low, high);
 }
 
-CK_DEFINE_AVX2_LEVELS(Q3_K, 256, 16, false, 4)
+CK_DEFINE_LEVELS(Q3_K, 256, 16, false, 4)
 
 CK_AVX2_INLINE void put_k_scales(uint16_t d, uint16_t dmin, const uint8_t packed[12], float *scales,
                                  float *minima) {
@@ -70,7 +70,7 @@ CK_AVX2_INLINE __m256i Q4_K_codes(const ck_block_Q4_K *b, int g, const ck_block_
   return ck_nibbles32(b->qs + g / 2 * 32, g % 2);
 }
 
-CK_DEFINE_AVX2_LEVELS(Q4_K, 256, 32, true, 0)
+CK_DEFINE_LEVELS(Q4_K, 256, 32, true, 0)
 
 CK_AVX2_INLINE void Q5_K_scales(const ck_block_Q5_K *b, float *scales, float *minima,
                                  ck_block_note *note) {
@@ -84,7 +84,7 @@ CK_AVX2_INLINE __m256i Q5_K_codes(const ck_block_Q5_K *b, int g, const ck_block_
   return _mm256_or_si256(ck_nibbles32(b->qs + g / 2 * 32, g % 2), _mm256_slli_epi16(bit, 4));
 }
 
-CK_DEFINE_AVX2_LEVELS(Q5_K, 256, 32, true, 0)
+CK_DEFINE_LEVELS(Q5_K, 256, 32, true, 0)
 
 CK_AVX2_INLINE void Q6_K_scales(const ck_block_Q6_K *b, float *scales, float *minima,
                                  ck_block_note *note) {
@@ -107,6 +107,6 @@ CK_AVX2_INLINE __m256i Q6_K_codes(const ck_block_Q6_K *b, int g, const ck_block_
   return _mm256_or_si256(low, _mm256_slli_epi16(bits, 4));
 }
 
-CK_DEFINE_AVX2_LEVELS(Q6_K, 256, 16, false, 32)
+CK_DEFINE_LEVELS(Q6_K, 256, 16, false, 32)
 
 #endif

@@ -135,9 +135,10 @@ CK_AVX2_INLINE void ck_put_less(int32_t *to, __m256i sums, int offset, const int
 }
 
 /* Puts down the whole numbers of a row's groups, from the products `v` of eight times 32 columns, less
- * `offset` (a constant) times the sums of the activations, `whole`. */
+ * `offset` (a constant) times the sums of the activations; `first` is the first group. */
 CK_AVX2_INLINE void ck_put_whole(int32_t *to, const __m256i v[8], const size_t group,
-                                 const int offset, const int32_t *whole) {
+                                 const int offset, const ck_token256 *x, size_t first) {
+  const int32_t *whole = x->whole + first;
   __m256i sums[2];
   ck_add_within_lanes(v, sums);
   if (group == 32) {
@@ -160,9 +161,9 @@ CK_AVX2_INLINE __m256 ck_add_group(__m256 sums, __m256i whole, __m256 scales, fl
 }
 
 /* Adds what `groups` groups of the panel at `column` give eight rows. */
-CK_AVX2_INLINE __m256 ck_add_panel(const ck_panel *p, __m256 sums, ck_token256 x, size_t column,
-                                   size_t groups, const size_t group, const bool has_minima) {
-  const float *steps = x.scales + column / 32, *own_sums = x.sums + column / group;
+CK_AVX2_INLINE __m256 ck_add_panel(const ck_panel *p, __m256 sums, const ck_token256 *x,
+                                   size_t column, size_t groups, const size_t group, const bool has_minima) {
+  const float *steps = x->scales + column / 32, *own_sums = x->sums + column / group;
   for (size_t g = 0; g < groups; g += 8) {
     __m256i whole[8], scales[8], minima[8];
     const size_t count = groups - g < 8 ? groups - g : 8;

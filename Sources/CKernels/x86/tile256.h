@@ -24,18 +24,18 @@ enum { CK_TILE_ROWS = 16, CK_TOKEN_GROUP = 64 };
 enum { CK_NARROW_SIGNED = 64 };
 
 typedef struct {
-  _Alignas(32) float row_scales[CK_TILE_ROWS][CK_MOST_GROUPS];
+  _Alignas(64) float row_scales[CK_TILE_ROWS][CK_MOST_GROUPS];
   _Alignas(32) float row_minima[CK_TILE_ROWS][CK_MOST_GROUPS];
   union {
     /* Turned round: levels of columns 4i and 4i + 2, then of 4i + 1 and 4i + 3. */
     _Alignas(32) int16_t tile[CK_TILE_COLUMNS / 4][2][CK_TILE_ROWS][2];
     /* For 8-bit activations: bytes of columns 4i ..< 4i + 4. */
-    _Alignas(32) uint8_t bytes[CK_TILE_COLUMNS / 4][CK_TILE_ROWS][4];
+    _Alignas(64) uint8_t bytes[CK_TILE_COLUMNS / 4][CK_TILE_ROWS][4];
   };
   int offset; /* what `bytes` have on top of their levels */
-  _Alignas(32) float scales[CK_MOST_GROUPS][CK_TILE_ROWS];
-  _Alignas(32) float minima[CK_MOST_GROUPS][CK_TILE_ROWS];
-  _Alignas(32) float sums[CK_TOKEN_GROUP][CK_TILE_ROWS];
+  _Alignas(64) float scales[CK_MOST_GROUPS][CK_TILE_ROWS];
+  _Alignas(64) float minima[CK_MOST_GROUPS][CK_TILE_ROWS];
+  _Alignas(64) float sums[CK_TOKEN_GROUP][CK_TILE_ROWS];
 } ck_scratch256;
 
 /* [row][group] to [group][row]. */
@@ -89,7 +89,7 @@ typedef void ck_avx2_tile(const uint8_t *const rows[CK_TILE_ROWS], size_t offset
                           ck_scratch256 *s);
 
 #define CK_DECLARE_AVX2_TILE(NAME, GROUP, MINIMA) \
-  ck_avx2_tile ck_avx2_tile_##NAME, ck_avx2_narrow_tile_##NAME;
+  ck_avx2_tile ck_avx2_tile_##NAME, ck_avx2_narrow_tile_##NAME, ck_avx512_tile_##NAME;
 CK_EACH_LEVEL_TYPE(CK_DECLARE_AVX2_TILE)
 #undef CK_DECLARE_AVX2_TILE
 
