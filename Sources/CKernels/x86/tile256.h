@@ -18,7 +18,7 @@
  * product (32 on Zen 4), so activations lose nothing with weights that fill a byte. Products of smaller
  * ones with 8-bit activations can be added up in 16 bits before they are widened: of 4 bits all 32 of a
  * group, which is twice as fast. */
-enum { CK_TILE_ROWS = 16, CK_TOKEN_GROUP = 64 };
+enum { CK_TILE_ROWS = 16, CK_TOKEN_GROUP = 128 };
 
 /* Added to levels with signs for 8-bit products; the largest, of IQ3_XXS, is 62. */
 enum { CK_NARROW_SIGNED = 64 };
