@@ -1,5 +1,4 @@
-/* What the AVX2 kernels of the quantised types share: what decodes to levels, and what makes a type's
- * functions of it. */
+/* What the kernels of the quantised types share to decode 32 weights at a time. */
 #ifndef CK_LEVELS256_H
 #define CK_LEVELS256_H
 

@@ -1,6 +1,6 @@
-/* AVX2 kernels of the types with code books, and of IQ4_XS. The layouts are those of decode_iq.c and
- * decode_table.c. */
-#include "levels256_book.h"
+/* AVX2 and AVX-512 kernels of the types with code books, and of IQ4_XS. The layouts are those of
+ * decode_iq.c and decode_table.c. */
+#include "levels_book.h"
 
 #include "../internal/codebooks.h"
 
@@ -46,7 +46,7 @@ CK_AVX2_INLINE __m256i IQ3_XXS_codes(const ck_block_IQ3_XXS *b, int g, const ck_
   return ck_negate_where(eight_rows(iq3_xxs_rows, at), ck_spread_bits(signs));
 }
 
-CK_DEFINE_AVX2_LEVELS(IQ3_XXS, 256, 32, false, CK_SIGNED) /* AVX-512: levels512_iq3.c */
+CK_DEFINE_AVX2_LEVELS(IQ3_XXS, 256, 32, false, CK_SIGNED) /* AVX-512: levels_iq3_512.c */
 
 CK_AVX2_INLINE void IQ3_S_scales(const ck_block_IQ3_S *b, float *scales, float *minima,
                                  ck_block_note *note) {

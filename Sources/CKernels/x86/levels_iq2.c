@@ -1,6 +1,6 @@
-/* AVX2 kernels of the types of one and two bits: IQ1, IQ2 and TQ. The layouts are those of decode_iq.c
- * and decode_table.c. */
-#include "levels256_book.h"
+/* AVX2 and AVX-512 kernels of the types of one and two bits: IQ1, IQ2 and TQ. The layouts are those of
+ * decode_iq.c and decode_table.c. */
+#include "levels_book.h"
 
 #include "../internal/codebooks.h"
 

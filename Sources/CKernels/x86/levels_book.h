@@ -1,6 +1,6 @@
-/* What the AVX2 kernels of types with code books share. */
-#ifndef CK_LEVELS256_BOOK_H
-#define CK_LEVELS256_BOOK_H
+/* What the kernels of types with code books share. */
+#ifndef CK_LEVELS_BOOK_H
+#define CK_LEVELS_BOOK_H
 
 #include "define_levels.h"
 

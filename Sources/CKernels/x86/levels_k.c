@@ -1,4 +1,4 @@
-/* AVX2 kernels of the K types. The layouts are those of decode_k.c. */
+/* AVX2 and AVX-512 kernels of the K types. The layouts are those of decode_k.c. */
 #include "define_levels.h"
 
 #if defined(__x86_64__)

@@ -1,5 +1,5 @@
-/* AVX2 kernels of the types with 32 or 64 weights a block. The layouts are those of decode_blocks32.c
- * and decode_table.c. */
+/* AVX2 and AVX-512 kernels of the types with 32 or 64 weights a block. The layouts are those of
+ * decode_blocks32.c and decode_table.c. */
 #include "define_levels.h"
 
 #if defined(__x86_64__)
