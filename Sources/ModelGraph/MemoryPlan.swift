@@ -84,9 +84,11 @@ public struct MemoryPlan: Sendable, Equatable {
 
   /// Plans a model.
   ///
-  /// A batch that the options leave open is the largest power of two, from 512 down to 32, beside which
+  /// A batch that the options leave open is the largest power of two, from 2048 down to 32, beside which
   /// the budget has slots for one token and for 16 experts read ahead: a larger one would make the disk
-  /// wait for compute. Never is it more than the context.
+  /// wait for compute. More than 512 must leave room for all experts, or take no more than 1/32 of the
+  /// budget, since slots that go to buffers are missing when tokens are generated. Never is it more than
+  /// the context.
   /// - Parameters:
   ///   - name: What messages call the model.
   ///   - config: Its hyper-parameters.
@@ -125,14 +127,16 @@ public struct MemoryPlan: Sendable, Equatable {
       guard let budget = options.memoryBudget else { return wanted }
       return min(wanted, max(0, budget - unscratched - scratchBytes) / max(1, demand.slotBytes))
     }
-    var batch = min(max(options.batch ?? ModelOptions.defaultBatch, 1), ModelOptions.largestBatch)
+    func isSmallEnough(_ batch: Int) -> Bool {
+      let bytes = scratch(min(batch, context))
+      let isCheap = bytes <= (options.memoryBudget ?? .max) / 32
+      let enough =
+        batch <= ModelOptions.defaultBatch || isCheap ? minimum + Self.readAheadSlots : wanted
+      return slots(beside: bytes) >= min(wanted, enough)
+    }
+    var batch = min(max(options.batch ?? ModelOptions.largestBatch, 1), ModelOptions.largestBatch)
     if options.batch == nil {
-      let enough = min(wanted, minimum + Self.readAheadSlots)
-      while batch > ModelOptions.smallestBatch,
-        slots(beside: scratch(min(batch, context))) < enough
-      {
-        batch /= 2
-      }
+      while batch > ModelOptions.smallestBatch, !isSmallEnough(batch) { batch /= 2 }
     }
     batch = min(batch, context)
     self.batch = batch

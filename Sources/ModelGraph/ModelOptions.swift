@@ -15,7 +15,7 @@ public struct ModelOptions: Sendable {
   /// Sessions that may live at once.
   public var sessionCount = 1
   /// Tokens that go through a layer together, 1 to ``largestBatch``; nil for as many as the budget
-  /// allows, up to ``defaultBatch``.
+  /// allows, up to ``largestBatch``.
   public var batch: Int?
   /// Threads that compute, 1 to 1024.
   public var threads: Int
@@ -52,13 +52,13 @@ public struct ModelOptions: Sendable {
     self.threads = threads
   }
 
-  /// The batch where memory does not set a limit. Every chunk reads nearly all experts of a model, so
-  /// a prompt is faster the fewer chunks it has; with 512 tokens of a model with 512 experts and a
-  /// top-k of 10 an expert computes 10 tokens for being read once.
+  /// The largest batch that is chosen at the cost of slots. Every chunk reads nearly all experts of a
+  /// model, so a prompt is faster the fewer chunks it has; with 512 tokens of a model with 512 experts
+  /// and a top-k of 10 an expert computes 10 tokens for being read once.
   public static let defaultBatch = 512
   /// The smallest batch that is chosen to save memory.
   public static let smallestBatch = 32
-  /// The largest batch that may be asked for.
+  /// The largest batch that may be asked for, and the one where memory does not set a limit.
   public static let largestBatch = 2048
 
   var effectiveThreads: Int { min(max(threads, 1), 1024) }

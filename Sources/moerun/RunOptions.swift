@@ -44,7 +44,7 @@ struct RunOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Tokens of a prompt evaluated at a time, up to 2048. (default: 512, less if memory is short)",
+      "Tokens of a prompt evaluated at a time, up to 2048. (default: 2048, less if memory is short)",
       valueName: "n"))
   var batch: Int?
 

@@ -127,8 +127,7 @@ struct MemoryPlanTests {
 
   @Test("512 tokens of a large model at a time take little beside its experts")
   func scratch() throws {
-    let plan = try largePlan { _ in }
-    #expect(plan.batch == 512)
+    let plan = try largePlan { $0.batch = 512 }
     #expect(plan.scratchBytes <= 128 << 20)
     #expect(try largePlan { $0.batch = 1 }.scratchBytes <= 3 << 20)
   }
@@ -151,7 +150,27 @@ struct MemoryPlanTests {
     #expect(try largePlan { $0.memoryBudget = smallest }.slotCount == 10)
     #expect(throws: ModelGraphError.self) { try largePlan { $0.memoryBudget = smallest - 1 } }
     #expect(try largePlan { $0.contextLength = 100 }.batch == 100)
-    #expect(try largePlan { $0.maximumSlots = 10 }.batch == 512)
+    #expect(try largePlan { $0.maximumSlots = 10 }.batch == 2048)
+  }
+
+  @Test("more than 512 tokens at a time leave room for all experts, or take little of the memory")
+  func largeBatch() throws {
+    #expect(try largePlan { _ in }.batch == 2048)
+    let plan = try largePlan { $0.batch = 2048 }
+    let all = plan.fixedBytes + 2048 * 5_439_488
+    #expect(plan.scratchBytes * 32 > all)
+    #expect(try largePlan { $0.memoryBudget = all }.batch == 2048)
+    #expect(try largePlan { $0.memoryBudget = all - 1 }.batch == 1024)
+    // Of more memory the same buffers are a small part, though experts do not all fit.
+    let much = 32 * plan.scratchBytes
+    for (budget, batch) in [(much, 2048), (much - 1, 1024)] {
+      let plan = try largePlan { options in
+        options.memoryBudget = budget
+        options.reservedBytes = budget - (8 << 30)
+      }
+      #expect(plan.batch == batch && plan.slotCount < 2048)
+    }
+    #expect(try largePlan { $0.memoryBudget = 4 << 30 }.batch == 512)
   }
 
   @Test("a batch that is asked for is taken, or refused with its size")
