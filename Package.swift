@@ -120,6 +120,7 @@ let package = Package(
         "CommandSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "ExpertStore", "Kernels",
         "ModelGraph", "Tokenizers", "Generation", "Replay", arguments,
       ], swiftSettings: common),
+    .target(name: "AllocationCount", path: "Tests/AllocationCount"),
     .testTarget(
       name: "FileIOTests", dependencies: ["TestSupport", "FileIO", "CPlatform"],
       swiftSettings: common),
@@ -130,7 +131,8 @@ let package = Package(
       ],
       swiftSettings: common),
     .testTarget(
-      name: "KernelsTests", dependencies: ["Kernels", "Tensors"], swiftSettings: common),
+      name: "KernelsTests", dependencies: ["AllocationCount", "Kernels", "Tensors"],
+      swiftSettings: common),
     .target(
       name: "TestSupport", dependencies: ["FileIO", "GGUF", "Tensors", system],
       path: "Tests/TestSupport", swiftSettings: common),
@@ -138,7 +140,7 @@ let package = Package(
       name: "CommandTests", dependencies: ["TestSupport", "FileIO", "moepack", "moerun"],
       swiftSettings: common),
     .testTarget(
-      name: "TokenizersTests", dependencies: ["Tokenizers", "GGUF", "FileIO"],
+      name: "TokenizersTests", dependencies: ["AllocationCount", "Tokenizers", "GGUF", "FileIO"],
       swiftSettings: common),
     .testTarget(
       name: "CommandSupportTests", dependencies: ["CommandSupport"], swiftSettings: common),
@@ -156,8 +158,8 @@ let package = Package(
     .testTarget(
       name: "ModelGraphTests",
       dependencies: [
-        "TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer", "ExpertStore",
-        "Kernels", "ModelGraph",
+        "AllocationCount", "TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "Packer",
+        "ExpertStore", "Kernels", "ModelGraph",
       ], swiftSettings: common),
     .testTarget(
       name: "GoldenTests",

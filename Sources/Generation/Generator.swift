@@ -116,6 +116,8 @@ public struct Generator {
     var reason = StopReason.length
     var evaluated = 0
     var maximumReads = 0
+    // The list of one token, whose memory serves all.
+    var step: [Int32] = [next]
     while tokens.count < settings.maximumTokens {
       if !settings.ignoresEnd, ends.contains(next) {
         reason = .endOfText
@@ -129,7 +131,8 @@ public struct Generator {
         break
       }
       clock.restart()
-      guard try evaluate([next], logits: .last, receive: receive) else {
+      step[0] = next
+      guard try evaluate(step, logits: .last, receive: receive) else {
         reason = .cancelled
         break
       }

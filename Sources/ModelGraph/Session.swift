@@ -196,12 +196,11 @@ public final class Session {
   private func evaluate(_ tokens: ArraySlice<Int32>, _ run: Evaluation) throws -> Evaluation {
     var run = run
     let hidden = model.config.hiddenSize
-    var shape = [run.tokens, hidden]
     for (row, token) in tokens.enumerated() {
       model.kernels.dequantize(
         model.weights.embedding, row: Int(token), into: scratch.residual + row * hidden)
     }
-    run.observe("model.input_embed", layer: nil, scratch.residual, shape)
+    run.observe("model.input_embed", layer: nil, scratch.residual, [run.tokens, hidden])
     model.angles.write(position: run.position, tokens: run.tokens, to: scratch)
     for (layer, weights) in model.weights.layers.enumerated() {
       if let isCancelled, isCancelled() {
@@ -209,20 +208,19 @@ public final class Session {
           .cancelled, "cancelled at position \(position), before layer \(layer)")
       }
       run.normalize(scratch.residual, weight: weights.mixerNorm, into: scratch.normed)
-      run.observe("attn_norm", layer: layer, scratch.normed, shape)
+      run.observe("attn_norm", layer: layer, scratch.normed, [run.tokens, hidden])
       mixers[layer].mix(run, cache: cache, state: state)
       run.add(scratch.mixed, to: scratch.residual)
-      run.observe("attn_residual", layer: layer, scratch.residual, shape)
+      run.observe("attn_residual", layer: layer, scratch.residual, [run.tokens, hidden])
       if layer == model.config.layerCount - 1, run.outputTokens < run.tokens {
         run = run.narrowed()
-        shape[0] = run.tokens
         if run.tokens == 0 { break }
       }
       run.normalize(scratch.residual, weight: weights.expertNorm, into: scratch.normed)
-      run.observe("attn_post_norm", layer: layer, scratch.normed, shape)
+      run.observe("attn_post_norm", layer: layer, scratch.normed, [run.tokens, hidden])
       try experts[layer].forward(run, routing: routing, feed: feed, store: model.store)
       run.add(scratch.routed, to: scratch.residual)
-      run.observe("l_out", layer: layer, scratch.residual, shape)
+      run.observe("l_out", layer: layer, scratch.residual, [run.tokens, hidden])
     }
     return run
   }

@@ -29,10 +29,12 @@ public struct IncrementalDecoder: Sendable {
     case .control, .unknown: guard rendersControlTokens else { return "" }
     case .normal, .userDefined: break
     }
-    let bytes = pending + vocabulary.bytes(of: id)
-    let heldBack = UTF8Sequence.incompleteSuffixLength(of: bytes.span)
-    pending = Array(bytes.suffix(heldBack))
-    return String(decoding: bytes.dropLast(heldBack), as: UTF8.self)
+    // In place, and the memory stays: a token allocates nothing.
+    pending += vocabulary.bytes(of: id)
+    let complete = pending.count - UTF8Sequence.incompleteSuffixLength(of: pending.span)
+    let text = String(decoding: pending[..<complete], as: UTF8.self)
+    pending.removeFirst(complete)
+    return text
   }
 
   /// Ends the text: U+FFFD for an unfinished character, empty otherwise. The decoder can start

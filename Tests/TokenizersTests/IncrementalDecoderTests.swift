@@ -1,3 +1,4 @@
+import AllocationCount
 import Testing
 import Tokenizers
 
@@ -14,6 +15,18 @@ import Tokenizers
         "n", "", "é", "", "", "€", "", "", "", "😀",
       ])
     #expect(decoder.finish() == "")
+  }
+
+  @Test("a token of few bytes allocates nothing", .enabled(if: ac_is_counting()))
+  func allocatesNothing() throws {
+    var decoder = try decoder()
+    let ids = "né€😀".utf8.map { Int32($0) }
+    var length = 0
+    for id in ids { length += decoder.append(id).utf8.count }
+    let start = ac_thread_count()
+    for _ in 0..<10 { for id in ids { length += decoder.append(id).utf8.count } }
+    #expect(ac_thread_count() == start)
+    #expect(length == 11 * ids.count)
   }
 
   @Test("bytes that cannot become a character are replaced as soon as that is known")

@@ -7,11 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cp_closure.h"
 #include "cp_interrupt.h"
 #include "cp_processors.h"
 #include "cp_space.h"
 #include "cp_terminal.h"
 #include "cp_uring.h"
+#include "cp_wait.h"
 
 /* Opens `path` for reading past the page cache: O_DIRECT on Linux, F_NOCACHE on macOS.
  * Returns a descriptor, or -1 with errno; EINVAL when the file system has no direct reads. */
