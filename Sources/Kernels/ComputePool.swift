@@ -30,7 +30,8 @@ public final class ComputePool: Sendable {
   public init(threads: Int, isPinned: Bool = false) {
     precondition(
       (1...ComputeCrew.largestCount).contains(threads),
-      "a pool has 1 to \(ComputeCrew.largestCount) threads, the calling one included, got \(threads)")
+      "a pool has 1 to \(ComputeCrew.largestCount) threads, the calling one included, got \(threads)"
+    )
     // A thread that spins while another waits for the core delays it.
     let crew = ComputeCrew(spins: threads <= Int(cp_processor_count()) ? 400 : 0)
     let processors = isPinned ? Self.processors(threads: threads) : []
