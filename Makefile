@@ -10,8 +10,8 @@ DEMO = .build/demo
 # Our own Swift sources; the rule set is .swift-format.
 SWIFT_SOURCES = Package.swift Sources Tests
 
-.PHONY: all setup build demo test neon lint format fuzz bench-stream bench-kernels bench-pack interruptions \
-  wall faults clean
+.PHONY: all setup build demo test neon lint format fuzz bench-stream bench-kernels bench-pack bench-perplexity \
+  interruptions wall faults clean
 
 all: build
 
@@ -94,6 +94,11 @@ bench-kernels: build
 # xxhsum and 40 GB of disk. As root, so that fio gets huge pages. PACK_BENCH="--source FILE --rounds 3".
 bench-pack: build
 	python3 Benchmarks/bench_pack.py --moepack $(MOEPACK) --work $(BENCH_DIR) $(PACK_BENCH)
+
+# Perplexity and divergence of trained checkpoints, all instruction sets and precisions; half an hour, most
+# of it scalar. GOLDENS="--goldens DIR --text FILE" adds the checkpoints below DIR and a longer text.
+bench-perplexity: build
+	python3 Benchmarks/bench_perplexity.py --moepack $(MOEPACK) --moerun $(MOERUN) --work $(BENCH_DIR) $(GOLDENS)
 
 # Conversions killed at every call and at 200 random moments, failing and full disks, each resumed and
 # compared with an undisturbed one. Linux; full disks as root. CAMPAIGNS names some of them.
