@@ -121,6 +121,7 @@ int main(int argc, char **argv) {
     const ck_kernels *kernels;
   } tables[] = {{"avx2", ck_avx2_kernels()},
                 {"avx512", ck_avx512_kernels()},
+                {"amx", ck_amx_kernels()},
                 {"neon", ck_neon_kernels()},
                 {"scalar", ck_scalar_kernels()}};
   static const size_t tokens[] = {1, 4, 10, 64, 512};

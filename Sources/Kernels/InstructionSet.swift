@@ -17,6 +17,8 @@ public enum InstructionSet: String, CaseIterable, Sendable {
   case avx2
   /// x86-64 with AVX-512 VNNI, VBMI and BITALG (Ice Lake and later, Zen 4 and later).
   case avx512
+  /// AVX-512, and products of many tokens in AMX's tiles (Sapphire Rapids and later), to the same bits.
+  case amx
   /// AArch64, with byte products (dotprod) and products of byte matrices (i8mm) where the CPU has
   /// them, to the same bits.
   case neon
@@ -30,6 +32,7 @@ public enum InstructionSet: String, CaseIterable, Sendable {
     case .scalar: true
     case .avx2: ck_avx2_kernels() != nil
     case .avx512: ck_avx512_kernels() != nil
+    case .amx: ck_amx_kernels() != nil
     case .neon: ck_neon_kernels() != nil
     }
   }

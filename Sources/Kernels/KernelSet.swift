@@ -22,6 +22,7 @@ public struct KernelSet: @unchecked Sendable {
       case .scalar: ck_scalar_kernels()
       case .avx2: ck_avx2_kernels()
       case .avx512: ck_avx512_kernels()
+      case .amx: ck_amx_kernels()
       case .neon: ck_neon_kernels()
       }
     guard let kernels else {

@@ -166,17 +166,18 @@ static void check_part(const product *p, size_t first_row, size_t rows, size_t f
 }
 
 /* Tokens in any order, some of them twice. */
-static void check_list(const product *p, bool is_wide) {
-  const int32_t list[5] = {(int32_t)p->tokens - 1, 3, 3, 0, 12};
-  float *out = guarded(5 * p->w.rows * 4);
-  kernels->multiply_quantized(p->w, p->quantized, list, 5, is_wide, out, p->w.rows);
-  for (size_t t = 0; t < 5; t++) {
+static void check_list(const product *p, size_t tokens, bool is_wide) {
+  const int32_t list[23] = {(int32_t)p->tokens - 1, 3,  3,  0,  12, 13, 14, 15, 16, 17, 18, 19,
+                            20,                     21, 22, 23, 24, 25, 26, 27, 28, 2,  40};
+  float *out = guarded(tokens * p->w.rows * 4);
+  kernels->multiply_quantized(p->w, p->quantized, list, tokens, is_wide, out, p->w.rows);
+  for (size_t t = 0; t < tokens; t++) {
     for (size_t r = 0; r < p->w.rows; r++) {
       expect(is_same(out[t * p->w.rows + r], p->expected[(size_t)list[t] * p->w.rows + r]),
              "%s: listed token %zu, row %zu", type_names[p->w.type], t, r);
     }
   }
-  free_guarded(out, 5 * p->w.rows * 4);
+  free_guarded(out, tokens * p->w.rows * 4);
 }
 
 /* One row of products for each token count and row count: all must be those of the definition, hence
@@ -196,7 +197,8 @@ static void check_counts(random_source *random, uint32_t type, bool is_wide) {
     check_part(&p, 33 - rows, rows, 0, 1, is_wide, RANDOM);
     check_part(&p, 33 - rows, rows, 20, 6, is_wide, RANDOM);
   }
-  check_list(&p, is_wide);
+  check_list(&p, 5, is_wide);
+  check_list(&p, 23, is_wide);
   free_product(p);
 }
 

@@ -1,7 +1,7 @@
 /* Checks the NEON kernels without Swift, so that a cross compiler and a user-mode emulator are enough:
  *     neon_check any|plain|dotprod|i8mm FIXTURES
  * The first argument is the kind of products that this CPU should get. Built for x86-64,
- * `neon_check avx2|avx512 FIXTURES` holds those tables to the same model of the quantised products;
+ * `neon_check avx2|avx512|amx FIXTURES` holds those tables to the same model of the quantised products;
  * its status is 77 on a CPU without. */
 #include "check.h"
 
@@ -22,7 +22,9 @@ static const char *choose(const char *kind) {
 #else
 
 static const char *choose(const char *kind) {
-  kernels = strcmp(kind, "avx2") == 0 ? ck_avx2_kernels() : ck_avx512_kernels();
+  kernels = strcmp(kind, "avx2") == 0  ? ck_avx2_kernels()
+            : strcmp(kind, "amx") == 0 ? ck_amx_kernels()
+                                       : ck_avx512_kernels();
   return kind;
 }
 

@@ -47,9 +47,14 @@ for cpu in cortex-a53:plain neoverse-n1:dotprod max:i8mm; do
 done
 if [ "$(uname -m)" = x86_64 ]; then
   compile x86_check
-  for table in avx2 avx512; do
+  # The same with AMX's tiles in plain C, as few CPUs have them.
+  sources=$(ls $kernels/x86/*.c | grep -v '/amx\.c$')
+  # shellcheck disable=SC2086
+  "$CC" $flags -include Tests/Neon/amx/amx_model.h -I$kernels/include $kernels/arm/*.c $kernels/scalar/*.c \
+    $sources Tests/Neon/*.c Tests/Neon/amx/*.c -lm -o "$build/tiles_check"
+  for check in "x86_check avx2" "x86_check avx512" "x86_check amx" "tiles_check amx"; do
     # 77: not on this CPU.
-    "$build/x86_check" $table fixtures >"$build/x86_results" || [ $? = 77 ]
+    "$build/${check% *}" "${check#* }" fixtures >"$build/x86_results" || [ $? = 77 ]
     tee -a "$build/results" <"$build/x86_results"
   done
 fi

@@ -117,6 +117,10 @@ const ck_kernels *_Nullable ck_avx2_kernels(void);
  * build has none. */
 const ck_kernels *_Nullable ck_avx512_kernels(void);
 
+/* AVX-512, and products of byte matrices in AMX's tiles, to the same bits; NULL where the CPU has none or
+ * the system does not let the process use them, which is asked for here. */
+const ck_kernels *_Nullable ck_amx_kernels(void);
+
 /* NEON, with byte products (dotprod) and products of byte matrices (i8mm) where the CPU has them, to
  * the same bits; NULL where the build is not for AArch64. */
 const ck_kernels *_Nullable ck_neon_kernels(void);

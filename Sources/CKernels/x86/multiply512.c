@@ -1,23 +1,11 @@
 /* The AVX-512 matrix product of quantised weights with quantised activations; tile256.h says how rows
  * and tokens meet. */
-#include "rows512.h"
-#include "tile256.h"
+#include "tile512.h"
 
 #if defined(__x86_64__)
 
 CK_AVX512_INLINE __m512i four(const int8_t *values) {
   return _mm512_set1_epi32((int)ck_load_u32(values));
-}
-
-/* Adds what group `g` of the tile gives: `whole` times both scales, less the minimum's share. `bias` is
- * -128 times the sum of the activations. */
-CK_AVX512_INLINE __m512 add_group(const ck_scratch256 *s, __m512 sums, size_t g, __m512i whole, float step,
-                                  int32_t bias, const bool has_minima) {
-  const __m512 scale = _mm512_mul_ps(_mm512_load_ps(s->scales[g]), _mm512_set1_ps(step));
-  sums = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole), scale, sums);
-  if (!has_minima) return sums;
-  const __m512 sum = _mm512_set1_ps(step * 0x1p-7f * (float)bias);
-  return _mm512_fmadd_ps(_mm512_load_ps(s->minima[g]), sum, sums);
 }
 
 /* Adds what one tile gives for `tokens` tokens from `first` on. All after `count` are constants: weights
@@ -48,7 +36,7 @@ CK_AVX512_INLINE void multiply_tile(ck_scratch256 *s, const ck_token512 *x, size
     }
     for (int t = 0; t < tokens; t++) {
       if (is_wide) whole[t] = _mm512_add_epi32(whole[t], _mm512_slli_epi32(upper[t], 8));
-      sums[t] = add_group(s, sums[t], g, whole[t], own[t].scales[at / 32], own[t].bias[at / group],
+      sums[t] = ck_add_group512(s, sums[t], g, whole[t], own[t].scales[at / 32], own[t].bias[at / group],
                           has_minima);
     }
   }
@@ -62,11 +50,11 @@ CK_AVX512_INLINE void multiply_tile(ck_scratch256 *s, const ck_token512 *x, size
     multiply_tile(s, x, t, column, count, N, GROUP, MINIMA, WIDE);    \
     break;
 #define MULTIPLY(NAME, GROUP, MINIMA, WIDE)                                                      \
-  CK_AVX512 static void NAME(ck_scratch256 *s, const ck_token512 *x, size_t tokens, size_t column,           \
-                             size_t count) {                                                     \
+  CK_AVX512 static void NAME(ck_scratch256 *s, const ck_token512 *x, size_t first,               \
+                             size_t tokens, size_t column, size_t count) {                       \
     /* 16-bit activations keep two chains a token: more of them do not fit the registers. */     \
     const size_t most = (WIDE) ? 4 : 8;                                                          \
-    for (size_t t = 0; t < tokens;) {                                                            \
+    for (size_t t = first; t < tokens;) {                                                        \
       const size_t left = tokens - t, groups = (left + most - 1) / most;                         \
       const size_t next = (left + groups - 1) / groups;                                          \
       switch (next) {                                                                            \
@@ -92,10 +80,7 @@ MULTIPLY(wide_32_minima, 32, true, true)
 MULTIPLY(wide_16, 16, false, true)
 MULTIPLY(wide_16_minima, 16, true, true)
 
-typedef void multiply_function(ck_scratch256 *, const ck_token512 *, size_t, size_t, size_t);
-
-/* By width of the activations, weights that share a scale, and whether there are minima. */
-static multiply_function *const functions[2][2][2] = {
+ck_avx512_products ck_avx512_vnni_products = {
     {{narrow_16, narrow_16_minima}, {narrow_32, narrow_32_minima}},
     {{wide_16, wide_16_minima}, {wide_32, wide_32_minima}},
 };
@@ -144,9 +129,9 @@ static void multiply_rows(ck_matrix w, ck_avx512_rows8 *multiply, ck_token512 x,
   }
 }
 
-CK_AVX512 void ck_avx512_multiply_quantized(ck_matrix w, const void *x, const int32_t *list,
-                                            size_t tokens, bool is_wide, float *out,
-                                            size_t out_stride) {
+CK_AVX512 void ck_avx512_multiply_with(ck_avx512_products products, ck_matrix w, const void *x,
+                                       const int32_t *list, size_t tokens, bool is_wide, float *out,
+                                       size_t out_stride) {
   const ck_type *blocks = ck_find_type(w.type);
   const type_kernels *type = &types[w.type];
   const size_t token_bytes = ck_activations_bytes(w.columns);
@@ -155,7 +140,7 @@ CK_AVX512 void ck_avx512_multiply_quantized(ck_matrix w, const void *x, const in
     multiply_rows(w, type->rows[is_wide], token_at(row, w.columns, type->group, is_wide), out);
     return;
   }
-  multiply_function *multiply = functions[is_wide][type->group == 32][type->has_minima];
+  ck_avx512_product *multiply = products[is_wide][type->group == 32][type->has_minima];
   ck_scratch256 s;
   for (size_t row = 0; row < w.rows; row += CK_TILE_ROWS) {
     const size_t height = w.rows - row < CK_TILE_ROWS ? w.rows - row : CK_TILE_ROWS;
@@ -174,7 +159,7 @@ CK_AVX512 void ck_avx512_multiply_quantized(ck_matrix w, const void *x, const in
         const size_t left = w.columns - column;
         const size_t count = left < CK_TILE_COLUMNS ? left : CK_TILE_COLUMNS;
         type->load(rows, ck_bytes_of(blocks, column), count, &s);
-        multiply(&s, here, group, column, count);
+        multiply(&s, here, 0, group, column, count);
       }
       for (size_t t = 0; t < group; t++) {
         _mm512_mask_storeu_ps(out + (done + t) * out_stride + row, is_row,
@@ -182,6 +167,11 @@ CK_AVX512 void ck_avx512_multiply_quantized(ck_matrix w, const void *x, const in
       }
     }
   }
+}
+
+void ck_avx512_multiply_quantized(ck_matrix w, const void *x, const int32_t *list, size_t tokens,
+                                  bool is_wide, float *out, size_t out_stride) {
+  ck_avx512_multiply_with(ck_avx512_vnni_products, w, x, list, tokens, is_wide, out, out_stride);
 }
 
 #endif

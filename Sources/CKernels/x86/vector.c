@@ -1,7 +1,7 @@
 /* Operations on float vectors. An element's result does not depend on where in the vector it lies:
  * a tail of fewer than eight elements takes the same instructions with the other lanes idle. */
 #include "avx2_vector.h"
-#include "avx512.h"
+#include "amx.h"
 
 #if defined(__x86_64__)
 
@@ -113,6 +113,12 @@ static const ck_kernels wide_kernels = {
     .multiply_quantized = ck_avx512_multiply_quantized,
 };
 
+static const ck_kernels tile_kernels = {
+    VECTOR_KERNELS,
+    .quantize = ck_avx512_quantize,
+    .multiply_quantized = ck_amx_multiply_quantized,
+};
+
 const ck_kernels *ck_avx2_kernels(void) {
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
@@ -130,9 +136,14 @@ const ck_kernels *ck_avx512_kernels(void) {
              : NULL;
 }
 
+const ck_kernels *ck_amx_kernels(void) {
+  return ck_avx512_kernels() && ck_amx_is_available() ? &tile_kernels : NULL;
+}
+
 #else
 
 const ck_kernels *ck_avx2_kernels(void) { return NULL; }
 const ck_kernels *ck_avx512_kernels(void) { return NULL; }
+const ck_kernels *ck_amx_kernels(void) { return NULL; }
 
 #endif
