@@ -77,10 +77,10 @@ struct RunOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Bits of activations in products with quantised weights: 16, as good as floats, or 8, as in "
-        + "llama.cpp; changes the text a little, and prompts are faster.",
+      "Bits of activations in products with quantised weights: 8, as in llama.cpp, or 16, as good as "
+        + "floats and slower with prompts; changes the text a little.",
       valueName: "bits"))
-  var activations = ActivationBits.sixteen
+  var activations = ActivationBits.eight
 
   @Option(
     name: .customLong("kv-type"),

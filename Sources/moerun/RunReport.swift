@@ -119,7 +119,7 @@ enum RunReport {
   }
 
   /// Says so when a token uses another number of experts than the model's own, and when activations
-  /// are shorter than they are without being asked to.
+  /// are not those of the default.
   private static func override(_ model: Model) -> String {
     let experts = model.config.experts
     let count =
@@ -127,7 +127,7 @@ enum RunReport {
       ? ""
       : "; \(experts.usedCount) experts used a token, the model's own number is "
         + "\(experts.modelUsedCount)"
-    return count + (model.activationBits == 8 ? "; activations of 8 bits" : "")
+    return count + (model.activationBits == 16 ? "; activations of 16 bits" : "")
   }
 
   /// All phases in one line.
