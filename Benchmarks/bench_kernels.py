@@ -2,11 +2,11 @@
 """Matrix products by type and instruction set, and a whole model in memory beside other engines.
 
 usage: bench_kernels.py --kernels BIN [--threads N] [--types A,B] [--moepack BIN --moerun BIN --work DIR]
-                        [--recipe FILE]... [--layers N] [--vocab N] [--prefill 512,2048] [--rounds N]
-                        [--peer NAME=LLAMA_BENCH[,OPTION...]]... [--results DIR]
+                        [--model RECIPE[:TYPE[:LAYERS]]]... [--vocab N] [--prefill 512,2048] [--rounds N]
+                        [--peer NAME=LLAMA_BENCH[,OPTION...]]... [--results DIR] [--no-products]
 
 First every product from memory (kernel_bench.c says what the columns are). Then, with --moerun, each
-recipe's shape with random weights, wholly in memory and warm: a prompt of each length and 64 tokens of
+recipe's shape with random weights, all of TYPE if there is one, wholly in memory and warm: a prompt of each length and 64 tokens of
 generation, engines in turn, --rounds times, medians. A peer is any llama-bench; what follows its path
 is given to it, so one binary can run twice: --peer llama=BIN,--repack,0. Nothing of it belongs to this
 project. Prints the tables, and writes kernels.md, kernels.csv and models.csv.
@@ -18,9 +18,15 @@ import io
 import json
 import os
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
+
+
+# The mix of the report, and the usual types of downloads.
+MODELS = ["recipes/qwen3.5-397b-a17b.yaml", "recipes/qwen3.5-35b-a3b.yaml:Q4_K:8",
+          "recipes/qwen3.5-35b-a3b.yaml:Q8_0:8", "recipes/qwen3.5-35b-a3b.yaml:MXFP4:8"]
 
 
 def products(options):
@@ -35,19 +41,20 @@ def product_table(rows, threads):
         "# Matrix products from memory", "",
         f"`make bench-kernels`, {threads} threads; GB/s of weights with one token, the share of what the same "
         "threads read from that memory, and 10^9 multiply-adds a second with more tokens.", "",
-        "| type | instructions | GB/s | of read | 4 tokens | 10 | 64 | 512 |", "|---|---|---|---|---|---|---|---|"]
+        "| type | instructions | activation bits | GB/s | of read | 4 tokens | 10 | 64 | 512 |",
+        "|---|---|---|---|---|---|---|---|---|"]
     for row in rows:
         share = float(row["matvec_gb_s"]) / float(row["read_gb_s"])
         lines.append(
-            f"| {row['type']} | {row['isa']} | {float(row['matvec_gb_s']):.1f} | {share:.2f} | "
+            f"| {row['type']} | {row['isa']} | {row['bits']} | {float(row['matvec_gb_s']):.1f} | {share:.2f} | "
             + " | ".join(f"{float(row[f'gmac_{n}']):.1f}" for n in (4, 10, 64, 512)) + " |")
     return "\n".join(lines) + "\n"
 
 
-def ours(options, pack, prefill, decode):
+def ours(options, pack, prefill, decode, *extra):
     out = subprocess.run(
         [options.moerun, "bench", pack, "--prefill", str(prefill), "--decode", str(decode), "--threads",
-         str(options.threads), "--warm-up", "--json"], capture_output=True, text=True)
+         str(options.threads), "--warm-up", "--json", *extra], capture_output=True, text=True)
     if out.returncode != 0:
         sys.exit((out.stderr.strip().splitlines() or ["moerun bench gave no message"])[-1])
     report = json.loads(out.stdout)
@@ -69,22 +76,43 @@ def peer(options, command, gguf, prefill, decode):
     return {}
 
 
-def model_rows(options, recipe):
-    """Medians of one recipe's shape: a row an engine and length of prompt."""
+def variant(work, recipe, kind):
+    """The recipe, or a copy of it in `work` whose experts and dense matrices are of `kind`."""
+    if not kind:
+        return recipe
+    text = pathlib.Path(recipe).read_text()
+    tokenizers = str(pathlib.Path(recipe).resolve().parent)
+    text = re.sub(r"(tokenizer: )(\.\./)", lambda match: f"{match[1]}{tokenizers}/{match[2]}", text)
+    text, count = re.subn(r"(?m)^(    (?:expert_gate|expert_up|expert_down|dense): ).*$", rf"\g<1>{kind}", text)
+    if count != 4:
+        sys.exit(f"{recipe}: expected four types of experts and dense matrices in its shape, found {count}")
+    # Rules are for the packer, which would take other types for an error of the file.
+    text = re.sub(r"(?ms)^types:\n.*?\n(?=\S)", "", text)
+    path = work / f"{pathlib.Path(recipe).stem}-{kind}.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def model_rows(options, model):
+    """Medians of one model's shape: a row an engine and length of prompt."""
     work = pathlib.Path(options.work)
     work.mkdir(parents=True, exist_ok=True)
-    stem = pathlib.Path(recipe).stem
-    name = f"{stem}-{options.layers}-{options.vocab}"
+    recipe, kind, layers = (model.split(":") + ["", ""])[:3]
+    layers = layers or "4"
+    recipe = variant(work, recipe, kind)
+    stem = f"{pathlib.Path(recipe).stem}, {layers} layers"
+    name = f"{pathlib.Path(recipe).stem}-{layers}-{options.vocab}"
     gguf, pack = str(work / f"{name}.gguf"), str(work / f"{name}.moepack")
     if not os.path.exists(gguf):
-        subprocess.run([options.moepack, "synth", recipe, "-o", gguf, "--layers", options.layers,
+        subprocess.run([options.moepack, "synth", recipe, "-o", gguf, "--layers", layers,
                         "--vocab", options.vocab], check=True)
     if not os.path.exists(pack + "/manifest.json"):
         subprocess.run([options.moepack, "convert", gguf, "-o", pack], check=True)
     measured = {}
     for number in range(options.rounds):
         for prefill in map(int, options.prefill.split(",")):
-            engines = {"moerun": lambda: ours(options, pack, prefill, 64)}
+            engines = {"moerun": lambda: ours(options, pack, prefill, 64),
+                       "moerun, 16 bits": lambda: ours(options, pack, prefill, 64, "--activations", "16")}
             for text in options.peer:
                 name, command = text.split("=", 1)
                 engines[name] = lambda command=command: peer(options, command, gguf, prefill, 64)
@@ -105,7 +133,7 @@ def model_rows(options, recipe):
 
 def model_table(rows, options):
     lines = ["", f"# Models in memory, {options.threads} threads, medians of {options.rounds}", "",
-             f"Random weights, {options.layers} layers, vocabulary {options.vocab}; ratios are moerun's speed "
+             f"Random weights, vocabulary {options.vocab}; ratios are moerun's speed "
              "to that engine's.", "",
              "| model | prompt | engine | prompt tok/s | ratio | decode tok/s | ratio |",
              "|---|---|---|---|---|---|---|"]
@@ -133,8 +161,8 @@ def main():
     for name in ("moepack", "moerun", "work", "types"):
         parser.add_argument("--" + name)
     parser.add_argument("--threads", type=int, default=min(64, os.cpu_count() or 1))
-    parser.add_argument("--recipe", action="append")
-    parser.add_argument("--layers", default="4")
+    parser.add_argument("--model", action="append")
+    parser.add_argument("--no-products", action="store_true")
     parser.add_argument("--vocab", default="8192")
     parser.add_argument("--prefill", default="512,2048")
     parser.add_argument("--rounds", type=int, default=5)
@@ -146,13 +174,15 @@ def main():
             parser.error(f"--peer takes NAME=LLAMA_BENCH[,OPTION...], found {text}")
     results = pathlib.Path(options.results)
     results.mkdir(parents=True, exist_ok=True)
-    rows = products(options)
-    text = product_table(rows, options.threads)
-    write_csv(results / "kernels.csv", rows)
+    text = ""
+    if not options.no_products:
+        rows = products(options)
+        text = product_table(rows, options.threads)
+        write_csv(results / "kernels.csv", rows)
     if options.moerun and options.work:
         models = []
-        for recipe in options.recipe or ["recipes/qwen3.5-397b-a17b.yaml"]:
-            models += model_rows(options, recipe)
+        for model in options.model or MODELS:
+            models += model_rows(options, model)
         write_csv(results / "models.csv", models)
         text += model_table(models, options)
     (results / "kernels.md").write_text(text)

@@ -50,11 +50,11 @@
   }                                                                                                    \
   CK_AVX512 CK_DEFINE_TILE(ck_avx512_tile_##NAME, NAME, ELEMENTS, GROUP, MINIMA, NAME##_bytes512,      \
                            ck_put_turned_bytes, 128)                                                   \
-  CK_AVX512 CK_DEFINE_ROWS(ck_avx512_rows_##NAME, ck_token512, NAME, ELEMENTS, GROUP, MINIMA,          \
+  CK_AVX512 CK_DEFINE_ROWS(ck_avx512_any_rows_##NAME, ck_token512, NAME, ELEMENTS, GROUP, MINIMA,      \
                            NAME##_wide_product512, ck_offset512(OFFSET), ck_put_whole512,              \
                            ck_add_panel512)                                                            \
-  CK_AVX512 CK_DEFINE_ROWS(ck_avx512_narrow_rows_##NAME, ck_token512, NAME, ELEMENTS, GROUP, MINIMA,   \
-                           NAME##_narrow_product512, ck_offset512(OFFSET), ck_put_whole512,            \
+  CK_AVX512 CK_DEFINE_ROWS(ck_avx512_any_narrow_rows_##NAME, ck_token512, NAME, ELEMENTS, GROUP,       \
+                           MINIMA, NAME##_narrow_product512, ck_offset512(OFFSET), ck_put_whole512,    \
                            ck_add_panel512)
 
 /* Codes that fill a byte: 8-bit products cannot take them without a sign. */

@@ -93,10 +93,12 @@ typedef struct {
   bool has_minima;
 } type_kernels;
 
-#define TYPE(NAME, GROUP, MINIMA)                                                        \
-  [CK_##NAME] = {ck_avx512_tile_##NAME,                                                  \
-                 {ck_avx512_narrow_rows_##NAME, ck_avx512_rows_##NAME}, GROUP, MINIMA},
-static const type_kernels types[CK_TYPES] = {CK_EACH_LEVEL_TYPE(TYPE)};
+#define TYPE(NAME, GROUP, MINIMA)                                                  \
+  [CK_##NAME] = {ck_avx512_tile_##NAME,                                            \
+                 {ck_avx512_any_narrow_rows_##NAME, ck_avx512_any_rows_##NAME}, GROUP, MINIMA},
+#define OWN(NAME, GROUP, MINIMA) \
+  [CK_##NAME] = {ck_avx512_tile_##NAME, {ck_avx512_narrow_rows_##NAME, ck_avx512_rows_##NAME}, GROUP, MINIMA},
+static const type_kernels types[CK_TYPES] = {CK_EACH_ANY_TYPE(TYPE) CK_EACH_OWN_TYPE(OWN)};
 
 static ck_token512 token_at(const void *row, size_t columns, size_t group, bool is_wide) {
   const ck_activations a = ck_activations_at((void *)(uintptr_t)row, columns);

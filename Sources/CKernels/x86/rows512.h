@@ -90,8 +90,10 @@ CK_AVX512_INLINE __m256 ck_add_panel512(const ck_panel *p, __m256 sums, const ck
 typedef void ck_avx512_rows8(const uint8_t *const rows[CK_HALF_ROWS], size_t columns, ck_token512 x,
                              float out[CK_HALF_ROWS]);
 
-#define CK_DECLARE_AVX512_ROWS(NAME, GROUP, MINIMA) \
-  ck_avx512_rows8 ck_avx512_rows_##NAME, ck_avx512_narrow_rows_##NAME;
+/* Of any type, and those of some types (rows_*_512.c, levels_iq3_512.c), which are faster. */
+#define CK_DECLARE_AVX512_ROWS(NAME, GROUP, MINIMA)                                  \
+  ck_avx512_rows8 ck_avx512_any_rows_##NAME, ck_avx512_any_narrow_rows_##NAME,       \
+      ck_avx512_rows_##NAME, ck_avx512_narrow_rows_##NAME;
 CK_EACH_LEVEL_TYPE(CK_DECLARE_AVX512_ROWS)
 #undef CK_DECLARE_AVX512_ROWS
 
