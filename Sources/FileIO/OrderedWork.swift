@@ -20,7 +20,8 @@ public enum OrderedWork {
   ///
   /// While one thread commits the others go on, but no index is handed out `window` or more ahead of the
   /// first that is not committed: that bounds the results that wait. After an error nothing further is
-  /// begun; of several errors the one with the lowest index is thrown.
+  /// begun, and what comes before its index is still committed: on a full disk that saves most of a layer.
+  /// Of several errors the one with the lowest index is thrown.
   public static func forEach<Result: Sendable>(
     _ count: Int, threads: Int, window: Int,
     _ work: @escaping @Sendable (Int) throws -> Result,
@@ -50,6 +51,7 @@ public enum OrderedWork {
         } catch {
           state.withLock {
             if let known = $0.failure, known.index < index { return }
+            // A commit that failed stays the one in progress: nothing is committed after it.
             $0.failure = (index, error)
           }
         }
@@ -63,12 +65,15 @@ public enum OrderedWork {
   private static func next<Result>(
     _ state: inout State<Result>, count: Int, window: Int
   ) -> Step<Result>? {
-    if state.failure != nil || state.committed == count { return .end }
+    let end = state.failure?.index ?? count
+    if state.committed >= end { return .end }
     if !state.isCommitting, let result = state.results.removeValue(forKey: state.committed) {
       state.isCommitting = true
       return .commit(state.committed, result)
     }
-    guard state.next < count, state.next < state.committed + window else { return nil }
+    guard state.failure == nil, state.next < count, state.next < state.committed + window else {
+      return nil
+    }
     defer { state.next += 1 }
     return .work(state.next)
   }

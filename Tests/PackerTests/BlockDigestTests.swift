@@ -44,7 +44,9 @@ struct BlockDigestTests {
       BlockDigest(byteCount: 5000, lanes: [UInt64](repeating: 0, count: 8), folded: 5) == nil)
   }
 
-  @Test("results are taken over in order, and the first error ends the work", arguments: [1, 3, 8])
+  @Test(
+    "results are taken over in order, and an error ends the work after all that comes before it",
+    arguments: [1, 3, 8])
   func orderedWork(threads: Int) throws {
     let taken = Taken()
     try OrderedWork.forEach(500, threads: threads, window: 5) { index -> Int in
@@ -65,8 +67,19 @@ struct BlockDigestTests {
       }
     }
     #expect(error?.message == "stop")
-    #expect(failed.values.count <= 100)
-    #expect(failed.values == failed.values.indices.map { $0 * 2 })
+    #expect(failed.values == (0..<100).map { $0 * 2 })
+
+    // Nothing is taken after a result that could not be.
+    let refused = Taken()
+    #expect(throws: FileIOError.self) {
+      try OrderedWork.forEach(500, threads: threads, window: 5) {
+        $0 * 2
+      } commit: { index, value in
+        guard index != 100 else { throw FileIOError(.system, path: "x", message: "stop") }
+        refused.add(index, value)
+      }
+    }
+    #expect(refused.values == (0..<100).map { $0 * 2 })
   }
 
   /// Results in the order in which they came.
