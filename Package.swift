@@ -25,13 +25,26 @@ let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-
 
 /// Fuzz targets bring their main function from libFuzzer, so they exist only when asked for:
 /// `MOEPACK_FUZZ=1 swift build -c release --sanitize=fuzzer --product gguf-fuzz`.
+func fuzzTarget(_ name: String, _ folder: String, _ dependencies: [Target.Dependency]) -> Target {
+  .executableTarget(
+    name: name, dependencies: dependencies, path: "Tests/Fuzz/" + folder,
+    swiftSettings: common + [.unsafeFlags(["-parse-as-library"])])
+}
+
 let fuzzTargets: [Target] =
   Context.environment["MOEPACK_FUZZ"] == nil
   ? []
   : [
-    .executableTarget(
-      name: "gguf-fuzz", dependencies: ["GGUF", "GGUFTestSupport"], path: "Tests/Fuzz/GGUF",
-      swiftSettings: common + [.unsafeFlags(["-parse-as-library"])])
+    .target(
+      name: "FuzzSupport", dependencies: ["ExpertPack", "FileIO", "GGUF", "Packer"],
+      path: "Tests/Fuzz/Support", swiftSettings: common),
+    fuzzTarget("gguf-fuzz", "GGUF", ["GGUF", "GGUFTestSupport"]),
+    fuzzTarget("manifest-fuzz", "Manifest", ["FuzzSupport"]),
+    fuzzTarget("tables-fuzz", "Tables", ["FuzzSupport", "ExpertPack", "FileIO", "GGUF"]),
+    fuzzTarget(
+      "journal-fuzz", "Journal", ["FuzzSupport", "ExpertPack", "FileIO", "GGUF", "Packer"]),
+    fuzzTarget("volumes-fuzz", "Volumes", ["FuzzSupport", "ExpertPack", "GGUF", "Packer"]),
+    fuzzTarget("recipes-fuzz", "Recipes", ["FuzzSupport", "GGUF", "Recipes"]),
   ]
 
 let package = Package(
@@ -137,7 +150,10 @@ let package = Package(
       name: "TestSupport", dependencies: ["FileIO", "GGUF", "Tensors", system],
       path: "Tests/TestSupport", swiftSettings: common),
     .testTarget(
-      name: "CommandTests", dependencies: ["TestSupport", "FileIO", "moepack", "moerun"],
+      name: "CommandTests",
+      dependencies: [
+        "TestSupport", "Tensors", "FileIO", "GGUF", "ExpertPack", "moepack", "moerun",
+      ],
       swiftSettings: common),
     .testTarget(
       name: "TokenizersTests", dependencies: ["AllocationCount", "Tokenizers", "GGUF", "FileIO"],

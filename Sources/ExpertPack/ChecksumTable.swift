@@ -11,41 +11,24 @@ public struct ChecksumTable: Sendable {
 
   /// The values, 8 bytes each in the file, little-endian.
   public private(set) var values: [UInt64]
-  /// Index in `values` of the first checksum of each layer, by position in the layout.
-  private let layerStart: [Int]
-  private let extentsPerExpert: [Int]
-  private let residentStart: Int
+  /// Where which value stands.
+  private let places: ChecksumIndex
 
   /// A table for `layout`, all zero.
   public init(layout: PackLayout, kind: PackKind) {
-    var starts: [Int] = []
-    var extents: [Int] = []
-    var next = 0
-    for layer in layout.layers {
-      starts.append(next)
-      let count = kind == .packed ? PackLimits.splits : layer.sources.count
-      extents.append(count)
-      next += layer.expertCount * count
-    }
-    layerStart = starts
-    extentsPerExpert = extents
-    residentStart = next
-    values = [UInt64](repeating: 0, count: Self.count(layout: layout, kind: kind))
+    places = ChecksumIndex(layout: layout, kind: kind)
+    values = [UInt64](repeating: 0, count: places.count)
   }
 
   /// Checksums of a pack with `layout`, known without making room for them.
   public static func count(layout: PackLayout, kind: PackKind) -> Int {
-    let block = UInt64(PackLimits.residentBlockBytes)
-    let blocks = Int(layout.residentBytes.roundedUp(to: block) / block)
-    return layout.layers.reduce(blocks) { count, layer in
-      count + layer.expertCount * (kind == .packed ? PackLimits.splits : layer.sources.count)
-    }
+    ChecksumIndex(layout: layout, kind: kind).count
   }
 
   /// Bytes of the file.
   public var byteCount: Int { values.count * 8 }
   /// Blocks of the resident image.
-  public var residentBlockCount: Int { values.count - residentStart }
+  public var residentBlockCount: Int { places.residentBlockCount }
 
   /// The table with the values of `bytes`, which must be ``byteCount`` long.
   public mutating func load(_ bytes: [UInt8]) {
@@ -70,11 +53,11 @@ public struct ChecksumTable: Sendable {
 
   /// Where the checksum of an extent stands. `position` is the layer's index in the layout.
   public func index(layerPosition position: Int, expert: Int, extent: Int) -> Int {
-    layerStart[position] + expert * extentsPerExpert[position] + extent
+    places.index(layerPosition: position, expert: expert, extent: extent)
   }
 
   /// Where the checksum of block `block` of the resident image stands.
-  public func index(residentBlock block: Int) -> Int { residentStart + block }
+  public func index(residentBlock block: Int) -> Int { places.index(residentBlock: block) }
 
   /// Sets the value at `index`.
   public mutating func set(_ index: Int, to value: UInt64) { values[index] = value }

@@ -43,4 +43,11 @@ public enum PackLimits {
   public static let checksums = 1 << 26
   /// Bytes of a source shard that belong to no tensor: header, padding, tail.
   public static let archiveBytes = 1 << 30
+
+  /// Bytes that a header archive of `compressed` bytes may inflate to. Headers compress to a third; the
+  /// allowance is for small ones with much padding, and keeps a frame of a megabyte from filling memory
+  /// with a gigabyte of zeros.
+  public static func archiveBytes(compressed: UInt64) -> UInt64 {
+    min(UInt64(archiveBytes), max(48 << 20, 32 * min(compressed, UInt64(archiveBytes))))
+  }
 }

@@ -59,8 +59,18 @@ public struct HeaderArchive: Sendable {
   }
 
   /// The archive as the frame stored in a pack.
+  ///
+  /// Throws `.unsupportedSource` for bytes that compress so well that no reader would inflate them.
   public func compressed(path: String) throws -> [UInt8] {
-    try Zstd.compress(UnsafeRawBufferPointer(bytes.bytes), path: path)
+    let frame = try Zstd.compress(UnsafeRawBufferPointer(bytes.bytes), path: path)
+    let limit = PackLimits.archiveBytes(compressed: UInt64(frame.count))
+    guard bytes.count <= limit else {
+      throw PackError(
+        .unsupportedSource, path: path,
+        "\(bytes.count) bytes that belong to no tensor compress to \(frame.count); expected at most "
+          + "\(limit) that do: padding of this size has no use, write the file without it")
+    }
+    return frame
   }
 
   /// Opens a stored archive: the shard it describes and the archive itself.
@@ -71,7 +81,7 @@ public struct HeaderArchive: Sendable {
   package static func open(
     frame: [UInt8], byteCount: Int, path: String, fileSize: UInt64, shard: Int
   ) throws -> (GGUFShard, HeaderArchive) {
-    let buffer = try Zstd.decompress(frame, count: byteCount, path: path)
+    let buffer = try content(of: frame, byteCount: byteCount, path: path)
     let header = try GGUFHeader.parse(
       buffer.bytes.bytes, path: path, fileSize: fileSize, shard: shard)
     let regions = regions(fileSize: fileSize, tensors: header.tensors)
@@ -84,11 +94,19 @@ public struct HeaderArchive: Sendable {
     return (GGUFShard(path: path, fileSize: fileSize, header: header), archive)
   }
 
-  /// The bytes in `frame`, of which there must be `byteCount`.
+  /// The bytes in `frame`, of which there must be `byteCount`; more than so small a frame may have are
+  /// refused before there is room for them.
   package static func content(
     of frame: [UInt8], byteCount: Int, path: String
   ) throws -> AlignedBuffer {
-    try Zstd.decompress(frame, count: byteCount, path: path)
+    let limit = PackLimits.archiveBytes(compressed: UInt64(frame.count))
+    guard byteCount <= limit else {
+      throw PackError(
+        .invalidManifest, path: path,
+        "expected at most \(limit) header bytes in an archive of \(frame.count), found \(byteCount)"
+      )
+    }
+    return try Zstd.decompress(frame, count: byteCount, path: path)
   }
 
   private init(bytes: AlignedBuffer, regions: [Range<UInt64>]) {

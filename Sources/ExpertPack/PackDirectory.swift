@@ -63,11 +63,12 @@ public struct PackDirectory: Sendable {
     guard !manifest.sources.isEmpty else {
       throw invalid("sources: expected at least one shard, found none")
     }
+    let records = manifest.recordsByName
     var shards: [GGUFShard] = []
     var archives: [HeaderArchive] = []
     for (index, item) in manifest.sources.enumerated() {
       let name = HeaderArchive.fileName(shard: index)
-      guard let record = manifest.files.first(where: { $0.name == name }) else {
+      guard let record = records[name] else {
         throw invalid("expected a file \(name) for source shard \(item.name), found none")
       }
       guard item.header_bytes <= UInt64(PackLimits.archiveBytes) else {
@@ -102,10 +103,16 @@ public struct PackDirectory: Sendable {
     guard manifest.architecture == architecture else {
       throw invalid(
         "architecture: expected \"\(architecture)\" as in the headers, found "
-          + "\"\(manifest.architecture)\"")
+          + "\"\(manifest.architecture.prefix(64))\"")
     }
     guard manifest.requantized == TypeChange(source.metadata) else {
       throw invalid("requantized: expected what the archived header says, found something else")
+    }
+    // A row has more bytes than this: what the headers claim is not spelled out for a shorter file.
+    guard source.tensors.count <= text.count / 64 else {
+      throw invalid(
+        "expected a table of \(source.tensors.count) tensors, as the archived headers have them, found "
+          + "\(text.count) bytes in all")
     }
     let tensors = ManifestTensor.table(source: source, layout: layout)
     guard manifest.text(layout: layout, tensors: tensors).utf8.elementsEqual(text) else {
@@ -114,7 +121,7 @@ public struct PackDirectory: Sendable {
           + "writer of format version \(manifest.version)")
     }
 
-    guard let table = manifest.files.first(where: { $0.name == ChecksumTable.fileName }) else {
+    guard let table = records[ChecksumTable.fileName] else {
       throw invalid("expected a file \(ChecksumTable.fileName), found none")
     }
     let tableBytes = 8 * ChecksumTable.count(layout: layout, kind: manifest.kind)

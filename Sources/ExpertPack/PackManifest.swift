@@ -133,7 +133,8 @@ public struct PackManifest: Sendable {
       preamble = try decoder.decode(Preamble.self, from: data)
       guard preamble.format == format else {
         throw PackError(
-          .notAPack, path: path, "expected format \"\(format)\", found \"\(preamble.format)\"")
+          .notAPack, path: path,
+          "expected format \"\(format)\", found \"\(preamble.format.prefix(40))\"")
       }
       guard (1...newestVersion).contains(preamble.version) else {
         throw PackError(
@@ -151,6 +152,11 @@ public struct PackManifest: Sendable {
         "is not a manifest (\(bytes.count) bytes that do not parse: \(Self.reason(error))); "
           + "the pack was damaged after it was written, pack the source again")
     }
+    guard Digest128(hexadecimal: stored.digest) != nil else {
+      throw PackError(
+        .damaged, path: path,
+        "digest: expected 32 hexadecimal digits, found \"\(stored.digest.prefix(40))\"")
+    }
     let text = String(decoding: bytes, as: UTF8.self)
     let found = text.replacing(
       digestMember(stored.digest), with: digestMember(blank), maxReplacements: 1)
@@ -164,8 +170,9 @@ public struct PackManifest: Sendable {
     guard let kind = PackKind(rawValue: stored.kind) else {
       throw PackError(
         .invalidManifest, path: path,
-        "kind: expected \"packed\" or \"in_place\", found \"\(stored.kind)\"")
+        "kind: expected \"packed\" or \"in_place\", found \"\(stored.kind.prefix(40))\"")
     }
+    try checkNames(sources: stored.sources, files: stored.files, path: path)
     let volumes = stored.volumes ?? []
     guard volumes.isEmpty || (kind == .packed && volumes.count <= PackLimits.splits) else {
       throw PackError(

@@ -64,9 +64,8 @@ public struct PackVolumes: Sendable, Hashable {
   public static func ids(
     count: Int, sources: [PackManifest.Source], files: [PackManifest.PackedFile]
   ) -> [String] {
-    let archives = sources.indices.map { shard in
-      files.first { $0.name == HeaderArchive.fileName(shard: shard) }?.xxh3_128 ?? ""
-    }
+    let digests = Dictionary(files.map { ($0.name, $0.xxh3_128) }) { first, _ in first }
+    let archives = sources.indices.map { digests[HeaderArchive.fileName(shard: $0)] ?? "" }
     return ids(
       count: count, sources: zip(sources, archives).map { ($0.name, $0.bytes, $1) })
   }

@@ -38,7 +38,7 @@ struct PackUnit: Sendable {
   /// The units of a pack in the order in which they are made: the resident image, then the layers as
   /// the source has them, so that its digest finds most of its bytes in file order.
   static func units(of layout: PackLayout, kind: PackKind) -> [PackUnit] {
-    let table = ChecksumTable(layout: layout, kind: kind)
+    let table = ChecksumIndex(layout: layout, kind: kind)
     let block = PackLimits.residentBlockBytes
     let jobBytes = jobBytes(of: layout)
     let resident = PackUnit(

@@ -159,7 +159,6 @@ struct TableRepair {
   private func checksums(
     of manifest: PackManifest, own: GGUFFile, layout: PackLayout
   ) throws -> ChecksumTable {
-    var table = ChecksumTable(layout: layout, kind: manifest.kind)
     let units = PackUnit.units(of: layout, kind: manifest.kind)
     let known =
       manifest.kind == .packed
@@ -173,11 +172,14 @@ struct TableRepair {
     progress.stage(
       "reading the source",
       units.indices.reduce(0) { $0 + (known[$1] == nil ? units[$1].fileBytes : 0) })
-    for (index, unit) in units.enumerated() {
-      let sums =
-        try known[index]
+    let sums = try units.enumerated().map { index, unit in
+      try known[index]
         ?? source.unit(unit, kind: manifest.kind, threads: threads, progress: progress.add)
         .checksums
+    }
+    // Last: until here the length of the table is a claim of the headers.
+    var table = ChecksumTable(layout: layout, kind: manifest.kind)
+    for (unit, sums) in zip(units, sums) {
       for (offset, sum) in sums.enumerated() { table.set(unit.firstChecksum + offset, to: sum) }
     }
     return table

@@ -70,6 +70,12 @@ public struct UnfinishedPack: Sendable {
     }
     let folder = url.deletingLastPathComponent().relativePath
     let shards = try journal.shards.enumerated().map { index, shard in
+      guard PackManifest.isFileName(shard.name) else {
+        throw PackError(
+          .damaged, path: ConversionJournal.path(directory),
+          "shard \(index + 1): expected a file name without directories, found "
+            + "\"\(shard.name.prefix(64))\"; the journal is not one of this program")
+      }
       let file = folder.isEmpty || !path.contains("/") ? shard.name : folder + "/" + shard.name
       let size = try File.reading(file).size()
       guard size == shard.bytes else {

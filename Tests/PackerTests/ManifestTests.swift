@@ -188,7 +188,7 @@ struct ManifestTests {
   }
 
   /// Puts the digest that PackFormat prescribes into `text`.
-  private static func sign(_ text: String) -> String {
+  static func sign(_ text: String) -> String {
     let zeros = String(repeating: "0", count: 32)
     guard let member = text.range(of: #""digest": "[0-9a-f]{32}""#, options: .regularExpression)
     else { return text }

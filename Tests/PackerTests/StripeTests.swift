@@ -238,6 +238,35 @@ struct StripeTests {
   }
 
   @Test(
+    "a volume's path with .., an absolute one, a link or the same twice is refused by name, and nothing there is written",
+    arguments: ["../victim", "/victim", "link", "same"])
+  func hostilePaths(path: String) throws {
+    let sample = try StripedSample(count: 2)
+    let victim = sample.directory.file("victim")
+    let manager = FileManager.default
+    try manager.createDirectory(atPath: victim, withIntermediateDirectories: false)
+    let precious = victim + "/layer-000.experts"
+    try Data("precious".utf8).write(to: URL(filePath: precious))
+    try manager.createSymbolicLink(
+      atPath: sample.pack + "/link", withDestinationPath: victim)
+    let line =
+      switch path {
+      case "/victim": victim
+      case "same": sample.volumes[0]
+      default: path
+      }
+    try Data("\(sample.volumes[0])\n\(line)\n".utf8).write(to: URL(filePath: sample.list))
+    let error = #expect(throws: PackError.self) { try PackDirectory.open(sample.pack) }
+    #expect(error?.code == .wrongVolume, "\(String(describing: error))")
+    #expect(error?.description.contains("volume 2 of") == true)
+    #expect(try !sample.findings().isEmpty)
+    let report = try sample.repair()
+    #expect(!report.isWhole && report.bytesWritten == 0)
+    #expect(try manager.contentsOfDirectory(atPath: victim) == ["layer-000.experts"])
+    #expect(try FileBytes.read(precious) == Data("precious".utf8))
+  }
+
+  @Test(
     "volumes are made in directories that are there and hold nothing else, and go with the pack")
   func making() throws {
     let sample = try StripedSample(count: 2)
