@@ -65,13 +65,20 @@ lint:
 format:
 	$(SWIFT) format -i -r -p $(SWIFT_SOURCES)
 
-# 20 million executions of the GGUF parser on mutated headers, from the committed corpus.
-FUZZ_RUNS = 20000000
-fuzz: setup
-	MOEPACK_FUZZ=1 $(SWIFT) build -c release --sanitize=fuzzer --product gguf-fuzz --scratch-path .build-fuzz
-	mkdir -p .build-fuzz/corpus
-	SWIFT_BACKTRACE=enable=no .build-fuzz/release/gguf-fuzz -runs=$(FUZZ_RUNS) -max_len=4096 -timeout=5 \
-	  -rss_limit_mb=512 .build-fuzz/corpus fixtures/bad fixtures/gguf
+# libFuzzer on everything that is read from a file: headers of sources, and of a pack the manifest, the tables, the
+# journal of a conversion, the list of volumes; recipes. FUZZ_SECONDS for each; FUZZ_TARGETS names some of them.
+FUZZ_SECONDS = 180
+FUZZ_TARGETS = gguf manifest tables journal volumes recipes
+FUZZ_SEEDS_gguf = fixtures/bad fixtures/gguf
+fuzz: $(addprefix fuzz-,$(FUZZ_TARGETS))
+
+# The time of a frozen or busy machine is no hang: the targets hold each input to a second of processor time.
+fuzz-%: setup
+	MOEPACK_FUZZ=1 $(SWIFT) build -c release --sanitize=fuzzer --product $*-fuzz --scratch-path .build-fuzz
+	mkdir -p .build-fuzz/corpus/$* .build-fuzz/findings
+	SWIFT_BACKTRACE=enable=no .build-fuzz/release/$*-fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=8192 \
+	  -timeout=60 -rss_limit_mb=512 -print_final_stats=1 -artifact_prefix=.build-fuzz/findings/$*- \
+	  .build-fuzz/corpus/$* $(or $(FUZZ_SEEDS_$*),fixtures/fuzz/$*)
 
 # Decode and prefill in memory groups on a synthetic model of 13 GB, as root on a quiet machine.
 # PEER=path/to/llama-bench adds rows of that program.
