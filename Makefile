@@ -107,16 +107,16 @@ bench-pack: build
 bench-perplexity: build
 	python3 Benchmarks/bench_perplexity.py --moepack $(MOEPACK) --moerun $(MOERUN) --work $(BENCH_DIR) $(GOLDENS)
 
-# Conversions killed at every call and at 200 random moments, failing and full disks, each resumed and
-# compared with an undisturbed one. Linux; full disks as root. CAMPAIGNS names some of them.
-CAMPAIGNS = kills faults space consume
-CAMPAIGN_SOURCE = $(CHECKPOINT)
+# One conversion killed at 200 random moments, one on full disks, and every call that changes the disk killed
+# and failed: convert, --stripe, --consume, repair. Linux; full disks as root. CAMPAIGNS names some of them,
+# CAMPAIGN="--rounds N --every N --report FILE" changes them.
+CAMPAIGNS = kills space faults stripe repair consume
 interruptions: build
 	mkdir -p $(BENCH_DIR)
 	$(CLANG) -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -shared -fPIC Tests/Resume/fault_shim.c \
 	  -ldl -o $(BENCH_DIR)/fault_shim.so
-	python3 Tests/Resume/campaign.py --moepack $(MOEPACK) --shim $(BENCH_DIR)/fault_shim.so \
-	  --work $(BENCH_DIR)/interruptions --source $(CAMPAIGN_SOURCE) $(CAMPAIGNS)
+	PYTHONDONTWRITEBYTECODE=1 python3 Tests/Resume/campaign.py --moepack $(MOEPACK) \
+	  --shim $(BENCH_DIR)/fault_shim.so --work $(BENCH_DIR)/interruptions $(CAMPAIGN) $(CAMPAIGNS)
 
 # The peak of every command against --memory, in memory groups of exactly that size, as root.
 wall: build

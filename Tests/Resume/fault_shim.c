@@ -2,7 +2,8 @@
  * fallocate, ftruncate, unlink, mkdir, rmdir) fail as FAULT_KIND says, once:
  *   kill    the process ends instead of the call        killed  it ends right after the call
  *   eio, enospc, eintr  the call fails with this error  short   a write stops halfway (others succeed)
- * FAULT_LOG, when set, gets the number of calls at the end, and the bytes written. */
+ * FAULT_LOG, when set, gets the number of calls at the end, and the bytes written; FAULT_FIRED names a file
+ * that is there once the call was met. FAULT_PACE has every write wait for so many microseconds. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,13 +17,14 @@
 #include <unistd.h>
 
 static atomic_long calls, bytes;
-static long fault_at = -1;
+static long fault_at = -1, pace;
 static const char *kind = "";
 
 __attribute__((constructor)) static void begin(void) {
   const char *at = getenv("FAULT_AT");
   if (at) fault_at = atol(at);
   if (getenv("FAULT_KIND")) kind = getenv("FAULT_KIND");
+  if (getenv("FAULT_PACE")) pace = atol(getenv("FAULT_PACE"));
 }
 
 __attribute__((destructor)) static void end(void) {
@@ -41,6 +43,8 @@ static void die(void) {
 /* Whether this is the call that fails; errno is set, or *shortened. */
 static bool fails(bool *shortened) {
   if (atomic_fetch_add(&calls, 1) + 1 != fault_at) return false;
+  const char *mark = getenv("FAULT_FIRED");
+  if (mark) close(open(mark, O_CREAT | O_WRONLY | O_CLOEXEC, 0666));
   if (!strcmp(kind, "kill")) die();
   if (!strcmp(kind, "short")) {
     if (shortened) *shortened = true;
@@ -83,6 +87,7 @@ static size_t cut(size_t count, bool shortened) {
 #define WRAP_WRITE(name, parameters, arguments)        \
   ssize_t name parameters {                            \
     if (fd <= 2) return NEXT(name) arguments;          \
+    if (pace) usleep(pace);                            \
     bool shortened = false;                            \
     if (fails(&shortened)) return -1;                  \
     long call = atomic_load(&calls);                   \
