@@ -1,6 +1,6 @@
 extension PackManifest {
   /// Bytes of a file name, as file systems have it, and of a path.
-  private static let (nameBytes, pathBytes) = (255, 4096)
+  static let (nameBytes, pathBytes) = (255, 4096)
 
   /// Names are joined to directories: those of sources must have no directories of their own, and no file
   /// may stand twice, for each is read.

@@ -43,6 +43,10 @@ public struct PackVolumes: Sendable, Hashable {
         "expected 1 to \(PackLimits.splits) lines with the directory of a volume each, found "
           + "\(lines.count)")
     }
+    guard lines.allSatisfy({ $0.utf8.count <= PackManifest.pathBytes }) else {
+      throw invalid(
+        "expected directories of at most \(PackManifest.pathBytes) bytes, found a longer line")
+    }
     return PackVolumes(paths: lines)
   }
 

@@ -52,8 +52,8 @@ public struct PackRepair: Sendable {
     report.bytesChecked = checked.bytes
     // Without its tables or one of its volumes the pack says what is damaged by files, not by slices.
     guard let pack = try? PackDirectory(contentsOf: directory) else {
-      for finding in checked.findings
-      where !report.remaining.contains(where: { $0.finding.file == finding.file }) {
+      let known = Set(report.remaining.map(\.finding.file))
+      for finding in checked.findings where !known.contains(finding.file) {
         report.leave(
           finding, "the pack cannot be opened, and its slices not be told, before this is put right"
         )

@@ -161,6 +161,30 @@ struct HostilePackTests {
     #expect(throws: FileIOError.self) { try PackDirectory.open(place.pack) }
   }
 
+  @Test("each of 60,000 files that are not there is named, in a time that grows with their number")
+  func missingFiles() throws {
+    let place = try Place()
+    let text = String(
+      decoding: try FileBytes.read(place.pack + "/" + PackManifest.fileName), as: UTF8.self)
+    let files = (0..<60_000).map {
+      #"{"bytes": 1, "name": "f\#($0)", "xxh3_128": "d498cae8a827cc81e9cd59948e79763a"}"#
+    }
+    let changed = text.replacing(
+      "\"files\": [", with: "\"files\": [" + files.joined(separator: ",") + ",", maxReplacements: 1)
+    try place.write(Data(ManifestTests.sign(changed).utf8), PackManifest.fileName)
+    var start = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start)
+    let report = try PackRepair(
+      directory: place.pack, source: Fixtures.path("pack/source.gguf"), threads: 1
+    ).run(progress: .init(stage: { _, _ in }, add: { _ in }))
+    var end = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end)
+    // A search through all of them for each took 20 times as long.
+    #expect(end.tv_sec - start.tv_sec < 10)
+    #expect(report.remaining.count { $0.finding.kind == .missing } >= 60_000)
+    #expect(report.bytesWritten == 0)
+  }
+
   @Test("a journal that names sources elsewhere gives nothing of them back")
   func journalNames() throws {
     let place = try Place()

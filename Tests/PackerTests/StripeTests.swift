@@ -217,6 +217,8 @@ struct StripeTests {
     try refused("UTF-8")
     try Data(count: 1 << 20).write(to: URL(filePath: sample.list))
     try refused("at most")
+    try edit("\(sample.volumes[0])\n\(String(repeating: "a", count: 5000))\n")
+    try refused("at most 4096 bytes")
     try manager.removeItem(atPath: sample.list)
     try refused("volumes.txt")
     try edit(good)
