@@ -99,10 +99,13 @@ CK_AVX512_INLINE __m256 add_columns(__m256 sums, const columns256 *c, const ck_t
   return sums;
 }
 
-/* Fetches what comes next: of each row, and for the next eight rows to the second cache, as eight streams are more
- * than the hardware follows. */
+/* Fetches what comes next: of each row, and what lies behind the rows to the second cache, as eight streams are
+ * more than the hardware follows. No multiple of a page, which is slower (Zen 4, rows of 2,048 columns of Q4_K: 22
+ * GB/s a core with 18 KiB, 19 with 12 or 24, 8 without). */
+enum { BYTES_AHEAD = 18 << 10 };
+
 CK_AVX512_INLINE void fetch(const uint8_t *const rows[CK_HALF_ROWS], size_t offset, size_t bytes) {
-  const uint8_t *next = rows[CK_HALF_ROWS - 1] + (rows[1] - rows[0]) + CK_HALF_ROWS * offset;
+  const uint8_t *next = rows[0] + BYTES_AHEAD + CK_HALF_ROWS * offset;
   for (size_t r = 0; r < CK_HALF_ROWS; r++) {
     for (size_t line = 0; line < bytes; line += 64) {
       _mm_prefetch((const char *)rows[r] + offset + 2 * bytes + line, _MM_HINT_T0);
