@@ -10,7 +10,7 @@ DEMO = .build/demo
 # Our own Swift sources; the rule set is .swift-format.
 SWIFT_SOURCES = Package.swift Sources Tests
 
-.PHONY: all setup build demo test neon lint format fuzz bench-stream bench-kernels bench-pack bench-perplexity \
+.PHONY: all setup build demo test neon lint format fuzz bench-stream bench-kernels bench-pack bench-consume bench-perplexity \
   interruptions wall faults clean
 
 all: build
@@ -101,6 +101,10 @@ bench-kernels: build
 # xxhsum and 40 GB of disk. As root, so that fio gets huge pages. PACK_BENCH="--source FILE --rounds 3".
 bench-pack: build
 	python3 Benchmarks/bench_pack.py --moepack $(MOEPACK) --work $(BENCH_DIR) $(PACK_BENCH)
+
+# A large file turned into its pack by --consume, killed twice, with the disk watched; 35 GB of room.
+bench-consume: build
+	python3 Benchmarks/bench_consume.py --moepack $(MOEPACK) --work $(BENCH_DIR)
 
 # Perplexity and divergence of trained checkpoints, all instruction sets and precisions; half an hour, most
 # of it scalar. GOLDENS="--goldens DIR --text FILE" adds the checkpoints below DIR and a longer text.

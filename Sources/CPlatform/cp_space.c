@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 int cp_free_space(const char *path, uint64_t *free_bytes, uint64_t *block_bytes) {
@@ -83,3 +84,22 @@ bool cp_lock_shared(int fd) {
   while (status != 0 && errno == EINTR);
   return status == 0 || errno != EWOULDBLOCK;
 }
+
+uint64_t cp_link_count(int fd) {
+  struct stat facts;
+  return fstat(fd, &facts) == 0 ? (uint64_t)facts.st_nlink : 0;
+}
+
+#ifdef __APPLE__
+int cp_set_attribute(int fd, const char *name) { return fsetxattr(fd, name, "1", 1, 0, 0); }
+
+bool cp_has_attribute(const char *path, const char *name) {
+  return getxattr(path, name, NULL, 0, 0, XATTR_NOFOLLOW) >= 0;
+}
+#else
+int cp_set_attribute(int fd, const char *name) { return fsetxattr(fd, name, "1", 1, 0); }
+
+bool cp_has_attribute(const char *path, const char *name) {
+  return lgetxattr(path, name, NULL, 0) >= 0;
+}
+#endif

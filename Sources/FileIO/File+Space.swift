@@ -36,6 +36,20 @@ extension File {
     return cp_punch_hole(descriptorNumber, end, page) == 0
   }
 
+  /// Names that the file has in directories; 0 when the system does not say.
+  public var linkCount: UInt64 { cp_link_count(descriptorNumber) }
+
+  /// Gives the file the extended attribute `name`, where the file system keeps such.
+  /// - Returns: Whether it does.
+  public func setAttribute(_ name: String) -> Bool {
+    cp_set_attribute(descriptorNumber, name) == 0
+  }
+
+  /// Whether the file at `path` has the extended attribute `name`.
+  public static func hasAttribute(_ name: String, path: String) -> Bool {
+    cp_has_attribute(path, name)
+  }
+
   /// When the content was last modified, in nanoseconds since 1970; anybody can set it.
   public var modified: Int64 { cp_modified(descriptorNumber) }
 

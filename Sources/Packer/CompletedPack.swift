@@ -44,6 +44,7 @@ public struct CompletedPack {
     let size = try File.reading(path).size()
     guard pack.manifest.sources.contains(where: { $0.bytes == size }) else { throw wrongSource }
     if consumes {
+      try target.markAsOnlyCopy()
       let folder = URL(filePath: path).deletingLastPathComponent().relativePath
       try SourceConsumer.punchAll(
         pack.manifest.sources.map { path.contains("/") ? folder + "/" + $0.name : $0.name })
@@ -62,7 +63,10 @@ public struct CompletedPack {
           }
       })
     else { throw wrongSource }
-    if journal?.consumes == true { try consumer?.punchAll() }
+    if journal?.consumes == true, let consumer {
+      try target.markAsOnlyCopy()
+      try consumer.punchAll()
+    }
     try target.finish()
     return pack.manifest
   }

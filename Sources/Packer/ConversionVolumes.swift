@@ -22,6 +22,7 @@ struct ConversionVolumes {
   /// there, for it may be the place of a disk that is not mounted.
   static func planned(below parents: [String], pack: String) throws -> [String] {
     let name = URL(filePath: pack).standardizedFileURL.lastPathComponent
+    var known: [String: String] = [:]
     return try parents.enumerated().map { index, parent in
       guard Directory.exists(parent) else {
         throw FileIOError(
@@ -31,6 +32,11 @@ struct ConversionVolumes {
         )
       }
       let folder = URL(filePath: parent).standardizedFileURL.resolvingSymlinksInPath().path
+      if let first = known.updateValue(parent, forKey: folder) {
+        throw FileIOError(
+          .alreadyExists, path: parent,
+          message: "is the same directory as \(first); a pack is striped over different ones")
+      }
       return folder + "/" + name + suffix + "\(index + 1)"
     }
   }

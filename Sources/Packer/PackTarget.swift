@@ -139,7 +139,7 @@ struct PackTarget {
           "holds files that are no pack (\(examples.joined(separator: ", "))"
           + "); expected a new name or a pack")
     }
-    if existing == .replace || existing == .restart, !holdsPack,
+    if existing == .replace || existing == .restart,
       let journal = try? ConversionJournal.read(in: path), journal.consumes
     {
       throw FileIOError(
@@ -147,6 +147,15 @@ struct PackTarget {
         message:
           "holds the only copy of what its source has given back; go on with --resume, or remove "
           + "the directory if that is not wanted any more")
+    }
+    if existing == .replace, holdsPack,
+      File.hasAttribute(Self.onlyCopyAttribute, path: manifestPath)
+    {
+      throw FileIOError(
+        .alreadyExists, path: path,
+        message:
+          "holds the only copy of a model whose source was given back (--consume); moepack export "
+          + "writes the source again; remove the directory if the model is not wanted any more")
     }
     guard existing == .refuse || existing == .restart else { return }
     guard !holdsPack else {
@@ -207,10 +216,25 @@ struct PackTarget {
     try AtomicFile.synchronizeDirectory(URL(filePath: path).deletingLastPathComponent().path)
   }
 
+  /// Extended attribute of the manifest of a pack whose source is no more.
+  ///
+  /// No file, so that the pack is the same as one whose source was left; a copy of the pack may lose it.
+  private static let onlyCopyAttribute = "user.moepack.source-given-back"
+
+  /// Notes, where the file system can, that the source is given back, so that nothing replaces the pack
+  /// without being told to twice.
+  func markAsOnlyCopy() throws {
+    let manifest = try File.updating(manifestPath)
+    if manifest.setAttribute(Self.onlyCopyAttribute) { try manifest.synchronize() }
+  }
+
   /// Removes the journal: nothing is left to do.
   func finish() throws {
     try removeSums()
-    if try names("").contains(PackJournal.fileName) { try Directory.removeFile(journalPath) }
+    let left = try names("")
+    for suffix in [".partial", ""] where left.contains(PackJournal.fileName + suffix) {
+      try Directory.removeFile(journalPath + suffix)
+    }
   }
 
   func lastComponent(of file: String) -> String { URL(filePath: file).lastPathComponent }

@@ -109,7 +109,10 @@ public struct PackWriter: Sendable {
     let manifest = try manifest(of: conversion, target: target)
     let tensors = ManifestTensor.table(source: source, layout: layout)
     try target.commit(manifest: manifest.text(layout: layout, tensors: tensors))
-    try consumer?.punchAll()
+    if let consumer {
+      try target.markAsOnlyCopy()
+      try consumer.punchAll()
+    }
     try target.finish()
     return manifest
   }

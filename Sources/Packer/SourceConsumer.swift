@@ -24,6 +24,13 @@ struct SourceConsumer: Sendable {
           .inUse, path: file.path,
           message: "is being read by another conversion; --consume needs it alone, wait for it")
       }
+      guard file.linkCount <= 1 else {
+        throw FileIOError(
+          .system, path: file.path,
+          message:
+            "has \(file.linkCount) names (hard links), and --consume would empty it under all of them; "
+            + "remove the others, or convert without --consume")
+      }
       // To try it counts as a change.
       let modified = file.modified
       let canPunch = try file.canPunch()

@@ -26,6 +26,9 @@ public struct UnfinishedPack: Sendable {
     return try UnfinishedPack(directory: directory)
   }
 
+  /// Whether its source has begun to be given back, so that no program can open that as a model.
+  public var consumesSource: Bool { journal?.consumes ?? false }
+
   /// What is there, in a few words.
   public var summary: String {
     guard let journal else { return "nothing of it is finished" }

@@ -51,7 +51,12 @@ struct WeightRepair {
       damages[part.file.name] = damage
     }
     guard !damages.isEmpty else { return }
-    if let mismatch = source.mismatch(with: pack.source, pack.layout) {
+    if var mismatch = source.mismatch(with: pack.source, pack.layout) {
+      if pack.manifest.requantized != nil, source.pack == nil {
+        mismatch +=
+          "; the pack's types were changed when it was made: repair it from another copy of it, or from "
+          + "what moepack export wrote of one"
+      }
       for damage in damages.values {
         for (finding, _) in damage.findings { report.leave(finding, mismatch) }
       }

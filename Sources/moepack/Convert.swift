@@ -79,6 +79,9 @@ struct Convert: ParsableCommand {
   }
 
   func validate() throws {
+    guard !output.isEmpty else {
+      throw ValidationError("--output takes the name of a directory, found an empty one")
+    }
     guard !(resume && overwrite) else {
       throw ValidationError(
         "--resume keeps what is there, --overwrite removes it; give one of them")
@@ -120,7 +123,7 @@ struct Convert: ParsableCommand {
         return try report(manifest, changes: 0, seconds: 0, note: "is complete")
       }
       let unfinished = resume && !mayChangeTypes ? try UnfinishedPack.find(in: output) : nil
-      let source = try unfinished?.source(file) ?? GGUFFile.open(file)
+      let source = try unfinished?.source(file) ?? openSource()
       let recipe = try choice.choose(for: source)?.recipe
       let inPlace = inPlace || recipe?.layout.isInPlace ?? false
       guard !(consume && inPlace) else {
@@ -160,6 +163,21 @@ struct Convert: ParsableCommand {
       try report(
         manifest, changes: changed?.changes.count ?? 0, seconds: line.seconds,
         note: inPlace ? "indexed" : "packed")
+    }
+  }
+
+  /// Opens the source; where that fails since an interrupted conversion to the same place has begun to
+  /// give it back, says how to go on.
+  private func openSource() throws -> GGUFFile {
+    do {
+      return try GGUFFile.open(file)
+    } catch {
+      if !resume, let left = try? UnfinishedPack.find(in: output), left.consumesSource {
+        Console.message(
+          "moepack: \(output): \(left.summary); no program can read that source now: go on with the "
+            + "same command and --resume")
+      }
+      throw error
     }
   }
 

@@ -120,8 +120,8 @@ struct PlanReport: Encodable {
       ?? "not measured"
     disk = output.flatMap { output in
       DiskRoom.freeBytes(at: output).map { free in
-        Disk(
-          path: output, freeBytes: free, neededBytes: plan.packBytes, fits: plan.packBytes <= free)
+        let needed = subject.space.needed(consuming: false)
+        return Disk(path: output, freeBytes: free, neededBytes: needed, fits: needed <= free)
       }
     }
   }

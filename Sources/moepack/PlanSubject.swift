@@ -1,4 +1,5 @@
 import CommandSupport
+import ExpertPack
 import GGUF
 import Packer
 import Planner
@@ -10,6 +11,8 @@ struct PlanSubject {
   let source: GGUFFile
   /// The pack that it would give.
   let plan: PackPlan
+  /// The room that converting needs.
+  let space: PackSpace
   /// The recipe, and why it was taken; nil where none is for the model.
   let choice: RecipeLibrary.Choice?
   /// Whether `choice` was named, so that its type rules hold.
@@ -30,6 +33,7 @@ struct PlanSubject {
       choice = .init(recipe: recipe, reason: "named")
       problems = []
       plan = try PackPlan(source: source)
+      space = try Self.space(source)
       return
     }
     let file = try GGUFFile.open(text)
@@ -43,6 +47,11 @@ struct PlanSubject {
       (source, choice, problems) = (file, search.choice, search.problems)
     }
     plan = try PackPlan(source: source)
+    space = try Self.space(source)
+  }
+
+  private static func space(_ source: GGUFFile) throws -> PackSpace {
+    PackSpace(source: source, layout: try PackLayout(source: source), kind: .packed)
   }
 
   /// Files on the disk of the source, for measuring it.

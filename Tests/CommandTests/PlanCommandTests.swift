@@ -22,7 +22,7 @@ struct PlanCommandTests {
     for words in [
       "recipe tiny-qwen35moe: architecture qwen35moe, block_count 8", "IQ3_XXS/IQ3_XXS/IQ4_XS",
       "padding 8.44 MiB (35.2 %)", "smallest --memory", "with 80.0 MiB", "tok/s decoded", "GB/s",
-      "31.8 MiB needed", "about ", "--recipe tiny-qwen35moe",
+      "34.9 MiB needed", "about ", "--recipe tiny-qwen35moe",
     ] { #expect(text.output.contains(words), "\(words) in \(text.output)") }
 
     let plan = try object(arguments + ["--json"])
@@ -35,7 +35,8 @@ struct PlanCommandTests {
     #expect(band.count == 2 && band[0] > 0 && band[0] <= band[1])
     #expect((speed["convert_seconds"] as? Double ?? 0) > 0)
     let disk = try #require(plan["disk"] as? [String: Any])
-    #expect(disk["needed_bytes"] as? Int == plan["pack_bytes"] as? Int)
+    // With whole blocks, headers, journal and sums that wait: what convert asks for.
+    #expect(disk["needed_bytes"] as? Int ?? 0 > plan["pack_bytes"] as? Int ?? .max)
     #expect(disk["fits"] as? Bool == true)
   }
 

@@ -60,11 +60,33 @@ struct ResumeChangeTests {
       "convert", Fixtures.checkpoint, "-o", pack, "--overwrite",
     ])
     #expect(over.status == 2 && over.errors.contains("only copy"), "\(over.errors)")
+    let anew = try Binary.moepack.run(["convert", source, "-o", pack] + options)
+    #expect(anew.status == 2 && anew.errors.contains("go on with the same command and --resume"))
     let resumed = try Binary.moepack.run(["convert", source, "-o", pack, "--resume"] + options)
     #expect(resumed.status == 0, "\(resumed.errors)")
+    let finished = try Binary.moepack.run([
+      "convert", Fixtures.checkpoint, "-o", pack, "--overwrite",
+    ])
+    #expect(finished.status == 2 && finished.errors.contains("only copy"), "\(finished.errors)")
     let out = directory.file("out.gguf")
     #expect(try Binary.moepack.run(["export", pack, "-o", out]).status == 0)
     #expect(try FileBytes.read(out) == FileBytes.read(Fixtures.checkpoint))
+  }
+
+  @Test("a source with two names is not consumed")
+  func hardLinked() throws {
+    let directory = try TemporaryDirectory()
+    let (source, other) = (directory.file("model.gguf"), directory.file("other.gguf"))
+    try FileManager.default.copyItem(atPath: Fixtures.checkpoint, toPath: source)
+    try FileManager.default.linkItem(atPath: source, toPath: other)
+    let pack = directory.file("model.moepack")
+    let arguments = ["convert", source, "-o", pack, "--consume", "--yes"]
+    let refused = try Binary.moepack.run(arguments)
+    #expect(refused.status == 2 && refused.errors.contains("hard links"), "\(refused.errors)")
+    #expect(!FileManager.default.fileExists(atPath: pack))
+    #expect(try FileBytes.read(other) == FileBytes.read(Fixtures.checkpoint))
+    try FileManager.default.removeItem(atPath: other)
+    #expect(try Binary.moepack.run(arguments).status == 0)
   }
 
   @Test(

@@ -111,6 +111,7 @@ struct StripeCommandTests {
       (["--stripe", directory.path, "--in-place"], 64, "--in-place writes no weights"),
       (["--stripe", directory.path, "--consume"], 64, "--consume makes room"),
       (["--stripe", directory.file("unmounted")], 2, "no such directory"),
+      (["--stripe", "\(directory.path),\(directory.path)/."], 2, "is the same directory as"),
     ] {
       let outcome = try Binary.moepack.run(
         ["convert", Fixtures.checkpoint, "-o", pack] + arguments)

@@ -20,6 +20,15 @@ int cp_reserve(int fd, uint64_t offset, uint64_t length);
  * file stays. 0, or -1 with errno; EOPNOTSUPP where the file system cannot. */
 int cp_punch_hole(int fd, uint64_t offset, uint64_t length);
 
+/* Directory entries of the file; 0 when the system does not say. */
+uint64_t cp_link_count(int fd);
+
+/* Gives the file the extended attribute `name`, which holds a "1": 0, or -1 with errno. */
+int cp_set_attribute(int fd, const char *name);
+
+/* Whether the file at `path`, not a link to it, has the extended attribute `name`. */
+bool cp_has_attribute(const char *path, const char *name);
+
 /* When the content of `fd` was last modified, nanoseconds since 1970; 0 when unknown. */
 int64_t cp_modified(int fd);
 
