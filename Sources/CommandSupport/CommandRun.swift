@@ -14,7 +14,7 @@ public enum ExitStatus {
 /// chooses otherwise: ``Interruption``.
 ///
 /// `program` is the name that the line starts with; `interruption` says what an interrupted command
-/// leaves, and the next step. Throws an exit code, or argument-parser's error for wrong usage.
+/// leaves, and the next step. Throws an exit code, 64 for options that contradict each other.
 public func runCommand(
   _ program: String, interruption: String = "nothing was changed", _ body: () throws -> Void
 ) throws {
@@ -26,7 +26,9 @@ public func runCommand(
   } catch let code as ExitCode {
     throw code
   } catch let error as ValidationError {
-    throw error
+    // Thrown from here it would come with the usage of the program, not of the subcommand.
+    Console.message("\(program): \(error.message)")
+    throw ExitCode.validationFailure
   } catch {
     Console.message("\(program): \(error)")
     throw ExitStatus.failed

@@ -48,6 +48,20 @@ struct Verify: ParsableCommand {
     }
   }
 
+  /// What to do about what was found in the pack itself.
+  private func nextStep(_ findings: [PackFinding]) -> String {
+    if findings.isEmpty {
+      return "the pack is intact, the other file is another model or has changed"
+    }
+    if findings.contains(where: { $0.kind == .unfinished }) {
+      return "what is there stays as it is when convert goes on"
+    }
+    // Of other types than the source's, so that only another such pack has the bytes.
+    let hasOtherTypes = (try? PackManifest.load(directory: pack))?.requantized != nil
+    let source = hasOtherTypes ? "COPY" : "GGUF"
+    return "moepack repair \(pack) --from \(source) writes what was damaged again"
+  }
+
   func run() throws {
     try runCommand("moepack") {
       let line = ProgressLine("verifying")
@@ -78,12 +92,9 @@ struct Verify: ParsableCommand {
               + (comparison.map { "; \($0)" } ?? ""))
         } else {
           let places = findings.count == 1 ? "1 place" : "\(findings.count) places"
-          let next =
-            result.findings.isEmpty
-            ? "the pack is intact, the other file is another model or has changed"
-            : "moepack repair \(pack) --from GGUF writes what was damaged again"
           Console.message(
-            "moepack: \(pack): \(places) damaged or different, \(amount) read; \(next)")
+            "moepack: \(pack): \(places) damaged or different, \(amount) read; "
+              + nextStep(result.findings))
         }
       }
       if !findings.isEmpty { throw ExitStatus.no }

@@ -62,6 +62,9 @@ struct ResumeChangeTests {
     #expect(over.status == 2 && over.errors.contains("only copy"), "\(over.errors)")
     let anew = try Binary.moepack.run(["convert", source, "-o", pack] + options)
     #expect(anew.status == 2 && anew.errors.contains("go on with the same command and --resume"))
+    let verified = try Binary.moepack.run(["verify", pack])
+    #expect(verified.status == 1 && verified.output.contains("again with --resume"))
+    #expect(!verified.errors.contains("moepack repair"), "\(verified.errors)")
     let resumed = try Binary.moepack.run(["convert", source, "-o", pack, "--resume"] + options)
     #expect(resumed.status == 0, "\(resumed.errors)")
     let finished = try Binary.moepack.run([
