@@ -6,6 +6,9 @@ internal import FileIO
 protocol ByteSource: Sendable {
   /// Fills `buffer` with the bytes from `offset`; throws where there are fewer.
   func readExactly(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws
+
+  /// When the file that the bytes come from was last written to, nanoseconds since 1970; 0 for none.
+  var modified: Int64 { get }
 }
 
 extension File: ByteSource {}

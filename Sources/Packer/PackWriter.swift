@@ -121,10 +121,10 @@ public struct PackWriter: Sendable {
   private func checkUntouched(
     _ contents: [any ByteSource], since journal: ConversionJournal, target: PackTarget
   ) throws {
-    for (content, shard) in zip(contents, journal.shards) {
-      guard let file = content as? File, file.modified != shard.modified else { continue }
+    for (index, content) in contents.enumerated() {
+      guard content.modified != journal.shards[index].modified else { continue }
       throw PackError(
-        .wrongSource, path: file.path,
+        .wrongSource, path: source.shards[index].path,
         "was written to while it was packed, so \(target.path) may hold a mixture and stays unfinished; "
           + "start again with --overwrite when the file is complete")
     }
@@ -140,7 +140,7 @@ public struct PackWriter: Sendable {
         shard: shard, name: target.lastComponent(of: shard.path),
         headerBytes: archive.bytes.count,
         headerDigest: XXH3.hash128(UnsafeRawBufferPointer(archive.bytes.bytes)), archive: file,
-        modified: (contents[index] as? File)?.modified ?? 0,
+        modified: contents[index].modified,
         rest: try SourceShard.rest(of: contents[index], byteCount: shard.fileSize))
     }
     try AtomicFile.synchronizeDirectory(target.path + "/headers")

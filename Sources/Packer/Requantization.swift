@@ -28,12 +28,18 @@ public struct Requantization: Sendable {
   ///   - plan: What changes; the files of its source are read whenever bytes are asked for.
   ///   - threads: At most so many threads encode at once.
   ///   - progress: Reports the bytes of the original as they are read for their digests, all of them once.
-  /// - Throws: `FileIOError`; `GGUFError` when the new header is none that can be read.
+  /// - Throws: `FileIOError`; `PackError` when somebody writes to the original meanwhile; `GGUFError` when the new header is none that can be read.
   public init(
     _ plan: RequantizationPlan, threads: Int, progress: @escaping PackProgress = { _ in }
   ) throws {
-    try self.init(
-      plan, threads: threads, origin: try Self.origin(of: plan, threads: threads, progress))
+    let before = try plan.source.shards.map { try File.reading($0.path).modified }
+    let origin = try Self.origin(of: plan, threads: threads, progress)
+    try self.init(plan, threads: threads, origin: origin)
+    for (index, shard) in shards.enumerated() where shard.modified != before[index] {
+      throw PackError(
+        .wrongSource, path: plan.source.shards[index].path,
+        "was written to while it was read; start again when the file is complete")
+    }
   }
 
   /// Makes the model of `plan` with a header that says `origin`, true or not.

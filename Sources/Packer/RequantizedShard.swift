@@ -41,6 +41,8 @@ struct RequantizedShard: ByteSource {
     }
   }
 
+  var modified: Int64 { file.modified }
+
   func readExactly(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
     guard offset <= byteCount, UInt64(buffer.count) <= byteCount - offset else {
       throw FileIOError(

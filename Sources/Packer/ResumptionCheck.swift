@@ -87,7 +87,7 @@ struct ResumptionCheck {
 
   /// Whether the source's files may have been written to since the journal was begun.
   func isTouched(_ journal: ConversionJournal, contents: [any ByteSource]) -> Bool {
-    zip(journal.shards, contents).contains { $0.modified != ($1 as? File)?.modified ?? 0 }
+    zip(journal.shards, contents).contains { $0.modified != $1.modified }
   }
 
   /// Whether the file of `unit` holds the items of `state`: all of them, or for a quick look the first

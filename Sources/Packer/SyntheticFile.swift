@@ -32,6 +32,8 @@ struct SyntheticFile: ByteSource {
     }
   }
 
+  var modified: Int64 { 0 }
+
   func readExactly(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) {
     precondition(offset <= byteCount && UInt64(buffer.count) <= byteCount - offset)
     var done = 0

@@ -51,6 +51,32 @@ struct ResumeChangeTests {
     #expect(try Binary.moepack.run(["verify", pack, "--against", source]).status == 0)
   }
 
+  @Test("a source that is written to while its types are changed gives no pack")
+  func changedWithTypes() throws {
+    let directory = try TemporaryDirectory()
+    let (source, pack) = (directory.file("model.gguf"), directory.file("model.moepack"))
+    try FileManager.default.copyItem(atPath: Fixtures.checkpoint, toPath: source)
+    let arguments = ["convert", source, "-o", pack, "--type", "ffn_*_exps=q4_k"]
+    let process = Binary.moepack.process(arguments)
+    let errors = Pipe()
+    process.standardOutput = FileHandle.nullDevice
+    process.standardError = errors
+    try process.run()
+    // The original has been digested and the journal begun: the encoding starts.
+    while process.isRunning, !FileManager.default.fileExists(atPath: pack + "/resident.bin") {
+      usleep(500)
+    }
+    try Self.flipByte(source, at: 20_000_000)
+    let text = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 2 && text.contains("was written to while"), "\(text)")
+    #expect(!FileManager.default.fileExists(atPath: pack + "/manifest.json"))
+    let resumed = try Binary.moepack.run(arguments + ["--resume"])
+    #expect(resumed.status == 2, "\(resumed.errors)")
+    let anew = try Binary.moepack.run(arguments + ["--overwrite"])
+    #expect(anew.status == 0, "\(anew.errors)")
+  }
+
   @Test("what a source has given back is not overwritten, and goes on")
   func consumed() throws {
     let directory = try TemporaryDirectory()
