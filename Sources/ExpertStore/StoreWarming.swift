@@ -7,7 +7,7 @@ extension ExpertStore {
   /// Their reads begin only while no other is queued, two experts at a time, and evict nothing of value. What
   /// cannot be read is left out without a word: whoever needs it reads it again and reports what is
   /// wrong. An expert that has arrived is a resident one like any other, but evicted before those
-  /// that were used, the last of `experts` first. Returns at once; the reads end with the store.
+  /// that were used, the last that arrived first. Returns at once; the reads end with the store.
   ///
   /// Results cannot change. What is resident when, and with it what is evicted, does depend on the
   /// speed of the disk once experts are read ahead.
