@@ -10,8 +10,8 @@ DEMO = .build/demo
 # Our own Swift sources; the rule set is .swift-format.
 SWIFT_SOURCES = Package.swift Sources Tests
 
-.PHONY: all setup build demo test neon lint format fuzz bench-stream bench-kernels bench-pack bench-consume bench-perplexity \
-  interruptions wall faults clean
+.PHONY: all setup build demo test neon lint format fuzz bench-stream bench-kernels bench-pack bench-consume \
+  bench-perplexity interruptions wall faults clean
 
 all: build
 
