@@ -21,14 +21,31 @@ extension KernelSet {
     }
   }
 
+  /// Floats of the state of one value head; all zero before the first token. A multiple of 16.
+  ///
+  /// Besides `S`, `[dimension, dimension]`, keys and updates of tokens that wait to be added to it as one
+  /// product of matrices.
+  public static func deltaStateCount(dimension: Int) -> Int {
+    precondition(dimension >= 0 && dimension < 1 << 24, "\(dimension) key indices")
+    return ck_delta_state_floats(dimension)
+  }
+
+  /// Writes `S` of a state, `[key index, value index]`.
+  public static func deltaAssociations(
+    state: UnsafePointer<Float>, dimension: Int, into out: UnsafeMutablePointer<Float>
+  ) {
+    precondition(dimension >= 0)
+    ck_delta_associations(state, dimension, out)
+  }
+
   /// Steps of the gated delta rule for one value head, a token each: `S *= exp(gate)`,
   /// `u = beta * (v - S^T k)`, `S += k u^T`, `out = S^T q / sqrt(dimension)`.
   ///
-  /// The same bits as one call a token; many tokens find the state in the first cache.
+  /// The same bits as one call a token.
   ///
   /// - Parameters:
-  ///   - state: `S`, `[dimension, dimension]`, key index first, so that value indices are
-  ///     contiguous; updated in place.
+  ///   - state: ``deltaStateCount(dimension:)`` floats that hold `S`, updated in place. A sequence stays
+  ///     with one set of kernels.
   ///   - tokens: What they bring, and where the results go; none of it overlaps the state.
   ///   - dimension: Of keys and values.
   public func deltaSteps(

@@ -131,10 +131,9 @@ struct GatedDeltaNet: TokenMixer {
     let heads = shape.valueHeadCount
     run.pool.forEach(heads, grain: 1) { range in
       for head in range {
-        let associations = state.associations(layer: stateLayer, head: head)
         let query = scratch.convolved + head % shape.keyHeadCount * size
         kernels.deltaSteps(
-          state: associations,
+          state: state.head(head, layer: stateLayer),
           DeltaTokens(
             count: run.tokens, q: query, k: query + shape.keySize,
             v: scratch.convolved + 2 * shape.keySize + head * size, stride: shape.channelCount,
@@ -176,8 +175,10 @@ struct GatedDeltaNet: TokenMixer {
     let shape = run.config.deltaNet
     let size = shape.headSize
     var transposed = [Float](repeating: 0, count: shape.stateSize)
+    var associations = [Float](repeating: 0, count: size * size)
     for head in 0..<shape.valueHeadCount {
-      let associations = state.associations(layer: stateLayer, head: head)
+      KernelSet.deltaAssociations(
+        state: state.head(head, layer: stateLayer), dimension: size, into: &associations)
       for key in 0..<size {
         for value in 0..<size {
           transposed[(head * size + value) * size + key] = associations[key * size + value]

@@ -1,4 +1,5 @@
 internal import FileIO
+internal import Kernels
 #if canImport(Glibc)
   internal import Glibc
 #elseif canImport(Musl)
@@ -10,26 +11,38 @@ internal import FileIO
 /// What the gated delta nets carry from token to token, float32, zeros at the start.
 final class RecurrentState {
   private let shape: ModelConfig.DeltaNet
-  private let memory: AlignedBuffer  // f32 [layers, state + history]
+  /// Floats of a value head, and of all heads of a layer.
+  private let headCount, layerCount: Int
+  private let memory: AlignedBuffer  // f32 [layers, heads * headCount + history]
 
   init(config: ModelConfig) throws {
     shape = config.deltaNet
+    headCount = Self.headCount(shape)
+    layerCount = shape.valueHeadCount * headCount + shape.historySize
     memory = try AlignedBuffer(count: Self.byteCount(config: config))
   }
 
   /// Bytes of the state of all layers.
   static func byteCount(config: ModelConfig) -> Int {
-    (config.deltaNet.stateSize + config.deltaNet.historySize) * config.deltaNetLayerCount * 4
+    let shape = config.deltaNet
+    let floats = shape.valueHeadCount * headCount(shape) + shape.historySize
+    return floats * config.deltaNetLayerCount * 4
   }
 
-  /// Associations of one value head: `[key index, value index]`. `layer` counts the layers with a
-  /// gated delta net.
-  func associations(layer: Int, head: Int) -> UnsafeMutablePointer<Float> {
-    base(layer) + head * shape.headSize * shape.headSize
+  private static func headCount(_ shape: ModelConfig.DeltaNet) -> Int {
+    KernelSet.deltaStateCount(dimension: shape.headSize)
+  }
+
+  /// The state of one value head, as ``KernelSet/deltaSteps(state:_:dimension:)`` keeps it. `layer` counts
+  /// the layers with a gated delta net.
+  func head(_ head: Int, layer: Int) -> UnsafeMutablePointer<Float> {
+    base(layer) + head * headCount
   }
 
   /// The last inputs of the convolution: `[width - 1, channels]`, oldest first.
-  func history(layer: Int) -> UnsafeMutablePointer<Float> { base(layer) + shape.stateSize }
+  func history(layer: Int) -> UnsafeMutablePointer<Float> {
+    base(layer) + shape.valueHeadCount * headCount
+  }
 
   /// Back to the start of a sequence.
   func reset() {
@@ -40,6 +53,6 @@ final class RecurrentState {
     guard let base = memory.bytes.baseAddress?.assumingMemoryBound(to: Float.self) else {
       preconditionFailure("a buffer always has an address")
     }
-    return base + layer * (shape.stateSize + shape.historySize)
+    return base + layer * layerCount
   }
 }

@@ -36,9 +36,10 @@ import Testing
   func deltaStep(set: InstructionSet) {
     var random = Random(seed: 31)
     for d in [1, 5, 8, 24, 32, 64, 128] {
-      var state = [Float](repeating: 0, count: d * d)
+      var state = [Float](repeating: 0, count: KernelSet.deltaStateCount(dimension: d))
       var exact = [Double](repeating: 0, count: d * d)
-      for _ in 0..<8 {
+      // More than two chunks.
+      for _ in 0..<40 {
         let norm = 1 / Float(d).squareRoot()
         let q = random.floats(d).map { $0 * norm }
         let k = random.floats(d).map { $0 * norm }
@@ -48,38 +49,78 @@ import Testing
         var out = [Float](repeating: 0, count: d)
         steps(set, &state, q: q, k: k, v: v, gate: [gate], beta: [beta], into: &out)
         let expected = step(&exact, q: q, k: k, v: v, gate: gate, beta: beta)
-        // Values of order one; d terms a sum, eight tokens of carried error.
+        // Values of order one; d terms a sum, the error of tokens before decays with them.
         for (value, expected) in zip(out, expected) {
           #expect(abs(Double(value) - expected) < 2e-6)
         }
-        for (value, expected) in zip(state, exact) { #expect(abs(Double(value) - expected) < 2e-6) }
+        for (value, expected) in zip(associations(state, d), exact) {
+          #expect(abs(Double(value) - expected) < 2e-6)
+        }
       }
     }
   }
 
-  @Test("Many tokens at once have the bits of one after the other", arguments: instructionSets)
+  @Test("Tokens have the same bits however calls divide them", arguments: instructionSets)
   func manyTokens(set: InstructionSet) {
     var random = Random(seed: 32)
     for d in [5, 8, 24, 40, 128, 136] {
-      let tokens = 5
+      let tokens = 75
       let (q, k) = (random.floats(tokens * d), random.floats(tokens * d).map { $0 * 0.1 })
       let v = random.floats(tokens * d)
       let gate = (0..<tokens).map { _ in Float.random(in: -2..<0, using: &random) }
       let beta = (0..<tokens).map { _ in Float.random(in: 0..<1, using: &random) }
-      var state = random.floats(d * d)
-      var single = state
+      var whole = [Float](repeating: 0, count: KernelSet.deltaStateCount(dimension: d))
+      let fresh = whole
       var out = [Float](repeating: 0, count: tokens * d)
-      steps(set, &state, q: q, k: k, v: v, gate: gate, beta: beta, into: &out)
-      for token in 0..<tokens {
-        let range = token * d..<(token + 1) * d
-        var part = [Float](repeating: 0, count: d)
-        steps(
-          set, &single, q: Array(q[range]), k: Array(k[range]), v: Array(v[range]),
-          gate: [gate[token]], beta: [beta[token]], into: &part)
-        #expect(part.map(\.bitPattern) == out[range].map(\.bitPattern), "\(set), \(d)")
+      steps(set, &whole, q: q, k: k, v: v, gate: gate, beta: beta, into: &out)
+      // One, part of a chunk, several chunks, across their bounds.
+      for lengths in [[1], [2], [3, 1], [8], [5, 11], [7, 40], [33, 1, 1]] {
+        var state = fresh
+        var (first, turn) = (0, 0)
+        while first < tokens {
+          let count = min(lengths[turn % lengths.count], tokens - first)
+          let (range, own) = (first * d..<(first + count) * d, first..<first + count)
+          var part = [Float](repeating: 0, count: count * d)
+          steps(
+            set, &state, q: Array(q[range]), k: Array(k[range]), v: Array(v[range]),
+            gate: Array(gate[own]), beta: Array(beta[own]), into: &part)
+          #expect(part.map(\.bitPattern) == out[range].map(\.bitPattern), "\(set), \(d), \(lengths)")
+          (first, turn) = (first + count, turn + 1)
+        }
+        #expect(
+          associations(state, d).map(\.bitPattern) == associations(whole, d).map(\.bitPattern),
+          "\(set), \(d), \(lengths)")
       }
-      #expect(state.map(\.bitPattern) == single.map(\.bitPattern), "\(set), \(d)")
     }
+  }
+
+  @Test("What decays to nothing leaves nothing behind", arguments: instructionSets)
+  func forget(set: InstructionSet) {
+    var random = Random(seed: 33)
+    let (d, tokens) = (16, 40)
+    let (q, k, v) = (random.floats(tokens * d), random.floats(tokens * d), random.floats(tokens * d))
+    for (gate, forgotten) in [(Float(-1000), true), (-.infinity, true), (0, false)] {
+      var gates = [Float](repeating: -0.1, count: tokens)
+      gates[20] = gate
+      let beta = [Float](repeating: 0.1, count: tokens)
+      var state = [Float](repeating: 0, count: KernelSet.deltaStateCount(dimension: d))
+      var late = state
+      var out = [Float](repeating: 0, count: tokens * d)
+      var rest = [Float](repeating: 0, count: 20 * d)
+      steps(set, &state, q: q, k: k, v: v, gate: gates, beta: beta, into: &out)
+      let from = 20 * d
+      steps(
+        set, &late, q: Array(q[from...]), k: Array(k[from...]), v: Array(v[from...]),
+        gate: Array(gates[20...]), beta: Array(beta[20...]), into: &rest)
+      let differs = zip(out[from...], rest).contains { !(abs($0 - $1) <= 2e-6) }
+      #expect(differs != forgotten, "\(set), \(gate)")
+    }
+  }
+
+  private func associations(_ state: [Float], _ d: Int) -> [Float] {
+    var out = [Float](repeating: 0, count: d * d)
+    KernelSet.deltaAssociations(state: state, dimension: d, into: &out)
+    return out
   }
 
   /// `deltaSteps` with arrays, `[tokens, dimension]` each, gates and strengths `[tokens]`.

@@ -22,9 +22,10 @@ struct MemoryPlanTests {
     #expect(plan.slotCount == 24)
     #expect(plan.slotPoolBytes == 48 << 20)
     #expect(plan.contextLength == 64)
-    // 2 x 2 heads x 16 x 64 positions x 1 layer, and (4 x 8 x 8 + 3 x 64) x 3 layers, float32.
+    // 2 x 2 heads x 16 x 64 positions x 1 layer, float16. In 3 layers 4 heads' 8 x 8 associations, 8 keys and
+    // 8 updates that wait, 8 decays and 2 more, in sixteens, and 3 rows of the convolution, float32.
     #expect(plan.cacheBytes == 2 * 2 * 16 * 64 * 2)
-    #expect(plan.stateBytes == (4 * 8 * 8 + 3 * 64) * 3 * 4)
+    #expect(plan.stateBytes == (4 * 208 + 3 * 64) * 3 * 4)
     #expect(
       plan.totalBytes
         == (149 << 20) + plan.cacheBytes + plan.stateBytes + plan.scratchBytes

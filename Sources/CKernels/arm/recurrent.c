@@ -25,57 +25,23 @@ void ck_neon_convolve_silu(const float *taps, const float *const *history, size_
   }
 }
 
-/* `vectors` (a constant) times four value indices: one sum each, over key indices in order. The
- * decayed state is computed in both passes rather than stored in between. */
-CK_NEON_INLINE void delta_columns(float *state, const float *q, const float *k, const float *v,
-                                  float decay, float beta, float scale, float *out, size_t dim,
-                                  const int vectors) {
-  float32x4_t sums[8], u[8];
-  for (int j = 0; j < vectors; j++) sums[j] = vdupq_n_f32(0);
-  for (size_t i = 0; i < dim; i++) {
-    const float32x4_t key = vdupq_n_f32(k[i]);
-    for (int j = 0; j < vectors; j++) {
-      const float32x4_t s = vmulq_n_f32(vld1q_f32(state + i * dim + 4 * j), decay);
-      sums[j] = vfmaq_f32(sums[j], key, s);
-    }
-  }
-  for (int j = 0; j < vectors; j++) {
-    u[j] = vmulq_n_f32(vsubq_f32(vld1q_f32(v + 4 * j), sums[j]), beta);
-    sums[j] = vdupq_n_f32(0);
-  }
-  for (size_t i = 0; i < dim; i++) {
-    const float32x4_t key = vdupq_n_f32(k[i]), query = vdupq_n_f32(q[i]);
-    for (int j = 0; j < vectors; j++) {
-      float *p = state + i * dim + 4 * j;
-      const float32x4_t s = vfmaq_f32(vmulq_n_f32(vld1q_f32(p), decay), key, u[j]);
-      vst1q_f32(p, s);
-      sums[j] = vfmaq_f32(sums[j], query, s);
-    }
-  }
-  for (int j = 0; j < vectors; j++) vst1q_f32(out + 4 * j, vmulq_n_f32(sums[j], scale));
-}
-
-static void delta_step(float *state, const float *q, const float *k, const float *v, float gate,
-                       float beta, float *out, size_t dim) {
-  const float decay = (float)exp((double)gate), scale = (float)(1 / sqrt((double)dim));
-  size_t c = 0;
-  for (; c + 32 <= dim; c += 32) {
-    delta_columns(state + c, q, k, v + c, decay, beta, scale, out + c, dim, 8);
-  }
-  for (; c < dim; c += 8) {
-    delta_columns(state + c, q, k, v + c, decay, beta, scale, out + c, dim, 2);
-  }
-}
+/* The delta rule: delta_chunk.h with four lanes. */
+#define VECTOR float32x4_t
+#define LANES 4
+#define INLINE CK_NEON_INLINE
+#define LOAD(p) vld1q_f32(p)
+#define STORE(p, x) vst1q_f32(p, x)
+#define SET(x) vdupq_n_f32(x)
+#define MULTIPLY(a, b) vmulq_f32(a, b)
+#define SUBTRACT(a, b) vsubq_f32(a, b)
+#define MULTIPLY_ADD(a, b, sum) vfmaq_f32(sum, a, b)
+#include "../internal/delta_chunk.h"
 
 void ck_neon_delta_steps(float *state, ck_delta_tokens tokens, size_t dim) {
   if (dim % 8) {
     ck_scalar_delta_steps(state, tokens, dim);
-    return;
-  }
-  for (size_t t = 0; t < tokens.count; t++) {
-    const size_t at = t * tokens.stride, gate = t * tokens.gate_stride;
-    delta_step(state, tokens.q + at, tokens.k + at, tokens.v + at, tokens.gate[gate],
-               tokens.beta[gate], tokens.out + t * tokens.out_stride, dim);
+  } else {
+    delta_steps(state, tokens, dim);
   }
 }
 

@@ -101,9 +101,11 @@ typedef struct ck_kernels {
   /* out[c] = silu(sum over j < width of taps[c * width + j] * history[j][c]), oldest row first */
   void (*convolve_silu)(const float *taps, const float *_Nonnull const *_Nonnull history,
                         size_t width, float *out, size_t channels);
-  /* Steps of the gated delta rule for one value head, a token each. state is [dim x dim], key index first:
+  /* Steps of the gated delta rule for one value head, a token each. S is [dim x dim], key index first:
    *   S *= exp(gate); u = beta * (v - S^T k); S += k u^T; out = S^T q / sqrt(dim)
-   * The bits are those of one call a token. */
+   * `state` is ck_delta_state_floats(dim) floats that hold S, all zero before the first token; only this
+   * function and ck_delta_associations know how, and one sequence stays with one table. The bits are
+   * those of one call a token. */
   void (*delta_steps)(float *state, ck_delta_tokens tokens, size_t dim);
 } ck_kernels;
 
@@ -141,6 +143,12 @@ size_t ck_block_bytes(uint32_t type);
 /* out[i] = element i of a row of `columns` elements at `row`. One definition for all instruction
  * sets. `type` is supported, `columns` a whole number of blocks. */
 void ck_dequantize_row(uint32_t type, const void *row, size_t columns, float *out);
+
+/* Floats of the state of `delta_steps`, a multiple of 16. */
+size_t ck_delta_state_floats(size_t dim);
+
+/* out[i * dim + j] = S[i, j] of a state of `delta_steps`. */
+void ck_delta_associations(const float *state, size_t dim, float *out);
 
 /* Floats that `attend` needs. */
 size_t ck_attention_scratch_floats(size_t heads, size_t dim);

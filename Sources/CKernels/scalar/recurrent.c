@@ -2,6 +2,8 @@
  * Delta Networks", arXiv:2412.06464, eq. 10). Sums are in double precision. */
 #include "scalar.h"
 
+#include "../internal/delta_state.h"
+
 #include <math.h>
 
 void ck_scalar_convolve_silu(const float *taps, const float *const *history, size_t width,
@@ -41,10 +43,30 @@ static void delta_step(float *state, const float *q, const float *k, const float
   }
 }
 
+/* No token waits here. */
 void ck_scalar_delta_steps(float *state, ck_delta_tokens tokens, size_t dim) {
+  const ck_delta_state s = ck_delta_state_at(state, dim);
   for (size_t t = 0; t < tokens.count; t++) {
     const size_t at = t * tokens.stride, gate = t * tokens.gate_stride;
-    delta_step(state, tokens.q + at, tokens.k + at, tokens.v + at, tokens.gate[gate],
+    delta_step(s.values, tokens.q + at, tokens.k + at, tokens.v + at, tokens.gate[gate],
                tokens.beta[gate], tokens.out + t * tokens.out_stride, dim);
+  }
+}
+
+size_t ck_delta_state_floats(size_t dim) {
+  return (dim * (dim + 2 * (size_t)CK_DELTA_CHUNK) + CK_DELTA_CHUNK + 2 + 15) / 16 * 16;
+}
+
+void ck_delta_associations(const float *state, size_t dim, float *out) {
+  const ck_delta_state s = ck_delta_state_at((float *)(uintptr_t)state, dim);
+  const size_t waiting = (size_t)*s.count;
+  for (size_t i = 0; i < dim; i++) {
+    for (size_t j = 0; j < dim; j++) {
+      double sum = (waiting ? (double)*s.keep : 1) * (double)s.values[i * dim + j];
+      for (size_t t = 0; t < waiting; t++) {
+        sum += (double)s.decays[t] * (double)s.keys[t * dim + i] * (double)s.updates[t * dim + j];
+      }
+      out[i * dim + j] = (float)sum;
+    }
   }
 }
