@@ -17,7 +17,8 @@ public enum InstructionSet: String, CaseIterable, Sendable {
   case avx2
   /// x86-64 with AVX-512 VNNI, VBMI and BITALG (Ice Lake and later, Zen 4 and later).
   case avx512
-  /// AVX-512, and products of many tokens in AMX's tiles (Sapphire Rapids and later), to the same bits.
+  /// AVX-512, and products of many tokens in AMX's tiles (Sapphire Rapids and later), to the same bits but for
+  /// products with BF16 weights, which are as good.
   case amx
   /// AArch64, with byte products (dotprod) and products of byte matrices (i8mm) where the CPU has
   /// them, to the same bits.

@@ -84,7 +84,8 @@ import Testing
           steps(
             set, &state, q: Array(q[range]), k: Array(k[range]), v: Array(v[range]),
             gate: Array(gate[own]), beta: Array(beta[own]), into: &part)
-          #expect(part.map(\.bitPattern) == out[range].map(\.bitPattern), "\(set), \(d), \(lengths)")
+          #expect(
+            part.map(\.bitPattern) == out[range].map(\.bitPattern), "\(set), \(d), \(lengths)")
           (first, turn) = (first + count, turn + 1)
         }
         #expect(
@@ -98,7 +99,8 @@ import Testing
   func forget(set: InstructionSet) {
     var random = Random(seed: 33)
     let (d, tokens) = (16, 40)
-    let (q, k, v) = (random.floats(tokens * d), random.floats(tokens * d), random.floats(tokens * d))
+    let (q, k) = (random.floats(tokens * d), random.floats(tokens * d))
+    let v = random.floats(tokens * d)
     for (gate, forgotten) in [(Float(-1000), true), (-.infinity, true), (0, false)] {
       var gates = [Float](repeating: -0.1, count: tokens)
       gates[20] = gate

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 long expectations, failures;
-uint64_t digest_so_far = 0xcbf29ce484222325;
+uint64_t digest_so_far = 0xcbf29ce484222325, bf16_digest_so_far = 0xcbf29ce484222325;
 
 void expect(bool is_met, const char *format, ...) {
   expectations++;
@@ -19,12 +19,14 @@ void expect(bool is_met, const char *format, ...) {
   va_end(arguments);
 }
 
-void digest(const void *bytes, size_t count) {
-  /* FNV-1a */
-  for (size_t i = 0; i < count; i++) {
-    digest_so_far = (digest_so_far ^ ((const uint8_t *)bytes)[i]) * 0x100000001b3;
-  }
+/* FNV-1a */
+static void mix(uint64_t *digest, const uint8_t *bytes, size_t count) {
+  for (size_t i = 0; i < count; i++) *digest = (*digest ^ bytes[i]) * 0x100000001b3;
 }
+
+void digest(const void *bytes, size_t count) { mix(&digest_so_far, bytes, count); }
+
+void digest_bf16(const void *bytes, size_t count) { mix(&bf16_digest_so_far, bytes, count); }
 
 uint64_t next_random(random_source *random) {
   uint64_t z = random->state += 0x9e3779b97f4a7c15;

@@ -25,7 +25,9 @@ void expect(bool is_met, const char *format, ...) __attribute__((format(printf, 
 
 /* Mixes `count` bytes into the digest of all results, which is the same on every CPU. */
 void digest(const void *bytes, size_t count);
-extern uint64_t digest_so_far;
+/* Into that of products of BF16, which differs with AMX, whose tiles have an order of their own. */
+void digest_bf16(const void *bytes, size_t count);
+extern uint64_t digest_so_far, bf16_digest_so_far;
 
 /* SplitMix64: small, seeded, the same everywhere. */
 typedef struct {

@@ -50,7 +50,7 @@ int main(int count, char **arguments) {
     fprintf(stderr, "neon_check: %s: %ld of %ld expectations not met\n", found, failures, expectations);
     return 1;
   }
-  printf("neon_check: %s: all %ld expectations met, digest %016llx\n", found, expectations,
-         (unsigned long long)digest_so_far);
+  printf("neon_check: %s: all %ld expectations met, digest %016llx, of BF16 %016llx\n", found, expectations,
+         (unsigned long long)digest_so_far, (unsigned long long)bf16_digest_so_far);
   return 0;
 }

@@ -58,7 +58,9 @@ if [ "$(uname -m)" = x86_64 ]; then
     tee -a "$build/results" <"$build/x86_results"
   done
 fi
-if [ "$(sed -n 's/.*digest //p' "$build/results" | sort -u | wc -l)" != 1 ]; then
+# Products of BF16 have an order of their own in AMX's tiles.
+if [ "$(sed -n 's/.*digest \([0-9a-f]*\).*/\1/p' "$build/results" | sort -u | wc -l)" != 1 ] ||
+  [ "$(sed -n '/amx/d; s/.*of BF16 //p' "$build/results" | sort -u | wc -l)" != 1 ]; then
   echo "neon_check: the digests differ" >&2
   exit 1
 fi

@@ -119,8 +119,9 @@ const ck_kernels *_Nullable ck_avx2_kernels(void);
  * build has none. */
 const ck_kernels *_Nullable ck_avx512_kernels(void);
 
-/* AVX-512, and products of byte matrices in AMX's tiles, to the same bits; NULL where the CPU has none or
- * the system does not let the process use them, which is asked for here. */
+/* AVX-512, and products of byte matrices in AMX's tiles, to the same bits, and of BF16 matrices, in an order
+ * of their own; NULL where the CPU has none or the system does not let the process use them, which is asked
+ * for here. */
 const ck_kernels *_Nullable ck_amx_kernels(void);
 
 /* NEON, with byte products (dotprod) and products of byte matrices (i8mm) where the CPU has them, to

@@ -12,9 +12,9 @@ enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
 
 static bool has_tiles(void) {
   unsigned a, b, c, d;
-  /* CPUID 1, ECX bit 27: XGETBV may be used. CPUID 7, EDX bits 24 and 25: AMX-TILE and AMX-INT8. */
+  /* CPUID 1, ECX bit 27: XGETBV may be used. CPUID 7, EDX bits 22, 24 and 25: AMX-BF16, AMX-TILE, AMX-INT8. */
   if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return false;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d >> 24 & 3) != 3) return false;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d >> 22 & 13) != 13) return false;
   /* XCR0 bits 17 and 18: the system saves the tiles' configuration and data. */
   unsigned low, high;
   __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));

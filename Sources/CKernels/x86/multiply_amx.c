@@ -15,13 +15,6 @@ enum { TOKENS = 16 };
 /* From how many tokens on they are made up to sixteen: for fewer VNNI takes no longer. */
 enum { LEAST_TOKENS = 8 };
 
-/* The operand of LDTILECFG (Intel's manual, volume 1, "Programming with AMX"). */
-typedef struct {
-  uint8_t palette, first_row, unused[14];
-  uint16_t row_bytes[16];
-  uint8_t rows[16];
-} tile_configuration;
-
 /* Registers: sums of two groups under way, for the upper bytes and the lower ones; activations; weights. */
 #define SUMS_HIGH(parity) (parity)
 #define SUMS_LOW(parity) (2 + (parity))
@@ -30,7 +23,7 @@ typedef struct {
 #define WEIGHTS 6
 
 CK_AMX_INLINE void configure(const size_t group) {
-  tile_configuration c = {.palette = 1};
+  ck_tile_configuration c = {.palette = 1};
   for (int i = 0; i < 4; i++) {
     c.row_bytes[i] = 64;
     c.rows[i] = TOKENS;
@@ -39,9 +32,7 @@ CK_AMX_INLINE void configure(const size_t group) {
   c.rows[HIGH] = c.rows[LOW] = TOKENS;
   c.row_bytes[WEIGHTS] = 64;
   c.rows[WEIGHTS] = (uint8_t)(group / 4);
-  /* Compilers have taken the instruction for one that reads no memory, and left the stores out. */
-  __asm__ volatile("" : : "r"(&c) : "memory");
-  _tile_loadconfig(&c);
+  ck_configure_tiles(&c);
 }
 
 /* Activations of sixteen tokens, `stride` bytes from one to the next. */

@@ -94,7 +94,7 @@ CK_AVX2 static void softmax(float *x, size_t count) {
 
 /* What the compiler's baseline code does at memory speed is taken from the scalar kernels. */
 #define VECTOR_KERNELS                                                                         \
-  .multiply = ck_avx2_multiply, .dot = dot, .add_scaled = add_scaled, .add = ck_scalar_add,    \
+  .dot = dot, .add_scaled = add_scaled, .add = ck_scalar_add,                                  \
   .rms_norm = rms_norm, .l2_normalize = l2_normalize, .silu_multiply = silu_multiply,          \
   .sigmoid_multiply = sigmoid_multiply, .attend = ck_avx2_attend, .softmax = softmax,          \
   .rotate_pairs = ck_scalar_rotate_pairs, .convolve_silu = ck_avx2_convolve_silu,              \
@@ -102,6 +102,7 @@ CK_AVX2 static void softmax(float *x, size_t count) {
 
 static const ck_kernels kernels = {
     VECTOR_KERNELS,
+    .multiply = ck_avx2_multiply,
     .quantize = ck_avx2_quantize,
     .multiply_quantized = ck_avx2_multiply_quantized,
 };
@@ -109,12 +110,14 @@ static const ck_kernels kernels = {
 /* Wider vectors pay in products of quantised weights; the rest waits for memory. */
 static const ck_kernels wide_kernels = {
     VECTOR_KERNELS,
+    .multiply = ck_avx2_multiply,
     .quantize = ck_avx512_quantize,
     .multiply_quantized = ck_avx512_multiply_quantized,
 };
 
 static const ck_kernels tile_kernels = {
     VECTOR_KERNELS,
+    .multiply = ck_amx_multiply,
     .quantize = ck_avx512_quantize,
     .multiply_quantized = ck_amx_multiply_quantized,
 };

@@ -5,6 +5,7 @@
 #define AMX_MODEL_H
 
 #include <immintrin.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,12 +17,14 @@
 #undef _tile_loadd
 #undef _tile_stored
 #undef _tile_dpbsud
+#undef _tile_dpbf16ps
 #define _tile_loadconfig model_loadconfig
 #define _tile_release model_release
 #define _tile_zero model_zero
 #define _tile_loadd model_loadd
 #define _tile_stored model_stored
 #define _tile_dpbsud model_dpbsud
+#define _tile_dpbf16ps model_dpbf16ps
 
 typedef struct {
   int rows, row_bytes;
@@ -97,6 +100,37 @@ static inline void model_dpbsud(int sums, int left, int right) {
       for (int k = 0; k < 4 * b->rows; k++) {
         sum += (int8_t)a->data[m][k] * (int32_t)b->data[k / 4][4 * n + k % 4];
       }
+      memcpy(c->data[m] + 4 * n, &sum, 4);
+    }
+  }
+}
+
+/* What is below 2^-126 counts as zero, before and after every operation. */
+static inline float model_flush(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
+
+static inline float model_bf16(const uint8_t *from) {
+  const uint8_t bytes[4] = {0, 0, from[0], from[1]};
+  float x;
+  memcpy(&x, bytes, sizeof x);
+  return model_flush(x);
+}
+
+/* c[m][n] += even + odd, where even = sum over k of a[m][2k] * b[k][2n], each product and sum rounded once, and
+ * odd the same of a[m][2k + 1] and b[k][2n + 1] */
+static inline void model_dpbf16ps(int sums, int left, int right) {
+  model_tile *c = model_use(sums);
+  const model_tile *a = model_use(left), *b = model_use(right);
+  model_require(c->rows == a->rows && c->row_bytes == b->row_bytes && a->row_bytes == 4 * b->rows,
+                "shapes of a product agree");
+  for (int m = 0; m < c->rows; m++) {
+    for (int n = 0; n < c->row_bytes / 4; n++) {
+      float parts[2] = {0, 0}, sum;
+      for (int k = 0; k < 2 * b->rows; k++) {
+        const float x = model_bf16(a->data[m] + 2 * k), y = model_bf16(b->data[k / 2] + 4 * n + k % 2 * 2);
+        parts[k % 2] = model_flush(fmaf(x, y, parts[k % 2]));
+      }
+      memcpy(&sum, c->data[m] + 4 * n, 4);
+      sum = model_flush(model_flush(sum) + model_flush(parts[0] + parts[1]));
       memcpy(c->data[m] + 4 * n, &sum, 4);
     }
   }
