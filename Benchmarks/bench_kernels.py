@@ -4,12 +4,14 @@
 usage: bench_kernels.py --kernels BIN [--threads N] [--types A,B] [--moepack BIN --moerun BIN --work DIR]
                         [--model RECIPE[:TYPE[:LAYERS]]]... [--vocab N] [--prefill 512,2048] [--rounds N]
                         [--peer NAME=LLAMA_BENCH[,OPTION...]]... [--results DIR] [--no-products]
+                        [--reference TEST_BACKEND_OPS]
 
-First every product from memory (kernel_bench.c says what the columns are). Then, with --moerun, each
+First every product from memory (kernel_bench.c says what the columns are), each type followed by the same of
+llama.cpp's test-backend-ops where one is given (4096 x 14336 weights, 1 and 512 tokens). Then, with --moerun, each
 recipe's shape with random weights, all of TYPE if there is one, wholly in memory and warm: a prompt of each length and 64 tokens of
 generation, engines in turn, --rounds times, medians. A peer is any llama-bench; what follows its path
 is given to it, so one binary can run twice: --peer llama=BIN,--repack,0. Nothing of it belongs to this
-project. Prints the tables, and writes kernels.md, kernels.csv and models.csv.
+project. Prints the tables, and writes kernels.md, kernels.csv, reference.csv and models.csv.
 """
 import argparse
 import contextlib
@@ -29,11 +31,60 @@ MODELS = ["recipes/qwen3.5-397b-a17b.yaml", "recipes/qwen3.5-35b-a3b.yaml:Q4_K:8
           "recipes/qwen3.5-35b-a3b.yaml:Q8_0:8", "recipes/qwen3.5-35b-a3b.yaml:MXFP4:8"]
 
 
+TYPES = ("F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q2_K Q3_K Q4_K Q5_K Q6_K IQ1_S IQ1_M IQ2_XXS IQ2_XS IQ2_S IQ3_XXS "
+         "IQ3_S IQ4_NL IQ4_XS TQ1_0 TQ2_0 MXFP4 NVFP4").split()
+
+
 def products(options):
-    """Rows of kernel_bench."""
-    command = [options.kernels, str(options.threads)] + ([options.types] if options.types else [])
-    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return list(csv.DictReader(io.StringIO(out)))
+    """Rows of kernel_bench, and of the reference, a type at a time."""
+    rows, reference = [], []
+    for name in options.types.split(",") if options.types else TYPES:
+        command = [options.kernels, str(options.threads), name]
+        out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        rows += csv.DictReader(io.StringIO(out))
+        if options.reference:
+            reference += reference_products(options, name)
+    return rows, reference
+
+
+def reference_products(options, name):
+    """What test-backend-ops says of a type, with all of the machine's threads; nothing of one it does not know."""
+    columns = 14336
+    out = subprocess.run(
+        [options.reference, "perf", "-o", "MUL_MAT", "-b", "CPU",
+         "-p", f"type_a={name.lower().replace("_k", "_K")},type_b=f32,m=4096,n=(1|512),k={columns}"],
+        capture_output=True, text=True).stdout
+    found = {int(n): float(time) for n, time in re.findall(r",n=(\d+),k=.*runs -\s*([0-9.]+) us/run", out)}
+    if len(found) != 2:
+        return []
+    weights = 4096 * columns
+    return [{"type": name, "us_1": found[1], "gmac_1": round(weights / found[1] / 1e3, 2),
+             "gmac_512": round(weights * 512 / found[512] / 1e3, 2)}]
+
+
+def reference_table(rows, reference):
+    lines = [
+        "# Beside the reference's products", "",
+        "10^9 multiply-adds a second, of the fastest instruction set and 8-bit activations (floats with F32, F16 and "
+        "BF16), and of llama.cpp's `test-backend-ops perf`, without repacking, each type in turn. With one token both "
+        "read their weights from memory.", "",
+        "| type | 1 token | llama.cpp | ratio | 512 tokens | llama.cpp | ratio |", "|---|---|---|---|---|---|---|"]
+    for other in reference:
+        own = [row for row in rows if row["type"] == other["type"] and row["isa"] != "scalar" and row["bits"] != "16"][-1]
+        # GB/s of weights, bits of a weight
+        one = float(own["matvec_gb_s"]) * 8 / BITS[other["type"]]
+        many = float(own["gmac_512"])
+        lines.append(f"| {other['type']} | {one:.1f} | {other['gmac_1']:.1f} | {one / other['gmac_1']:.2f} | {many:.1f} | "
+                     f"{other['gmac_512']:.1f} | {many / other['gmac_512']:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+# Bits of a weight.
+BITS = {
+    "F32": 32, "F16": 16, "BF16": 16, "Q8_0": 8.5, "Q4_0": 4.5, "Q4_1": 5, "Q5_0": 5.5, "Q5_1": 6, "Q2_K": 2.625,
+    "Q3_K": 3.4375, "Q4_K": 4.5, "Q5_K": 5.5, "Q6_K": 6.5625, "IQ1_S": 1.5625, "IQ1_M": 1.75, "IQ2_XXS": 2.0625,
+    "IQ2_XS": 2.3125, "IQ2_S": 2.5625, "IQ3_XXS": 3.0625, "IQ3_S": 3.4375, "IQ4_NL": 4.5, "IQ4_XS": 4.25,
+    "TQ1_0": 1.6875, "TQ2_0": 2.0625, "MXFP4": 4.25, "NVFP4": 4.5}
 
 
 def product_table(rows, threads):
@@ -167,6 +218,7 @@ def main():
     parser.add_argument("--prefill", default="512,2048")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peer", action="append", default=[])
+    parser.add_argument("--reference", help="llama.cpp's test-backend-ops; minutes for types of IQ1 and IQ2")
     parser.add_argument("--results", default="recipes/results")
     options = parser.parse_args()
     for text in options.peer:
@@ -176,9 +228,12 @@ def main():
     results.mkdir(parents=True, exist_ok=True)
     text = ""
     if not options.no_products:
-        rows = products(options)
+        rows, reference = products(options)
         text = product_table(rows, options.threads)
         write_csv(results / "kernels.csv", rows)
+        if reference:
+            text += "\n" + reference_table(rows, reference)
+            write_csv(results / "reference.csv", reference)
     if options.moerun and options.work:
         models = []
         for model in options.model or MODELS:
