@@ -49,10 +49,10 @@ def products(options):
 
 def reference_products(options, name):
     """What test-backend-ops says of a type, with all of the machine's threads; nothing of one it does not know."""
-    columns = 14336
+    columns, kind = 14336, name.lower().replace("_k", "_K")
     out = subprocess.run(
         [options.reference, "perf", "-o", "MUL_MAT", "-b", "CPU",
-         "-p", f"type_a={name.lower().replace("_k", "_K")},type_b=f32,m=4096,n=(1|512),k={columns}"],
+         "-p", f"type_a={kind},type_b=f32,m=4096,n=(1|512),k={columns}"],
         capture_output=True, text=True).stdout
     found = {int(n): float(time) for n, time in re.findall(r",n=(\d+),k=.*runs -\s*([0-9.]+) us/run", out)}
     if len(found) != 2:
