@@ -30,15 +30,18 @@ import sys
 MODELS = ["recipes/qwen3.5-397b-a17b.yaml", "recipes/qwen3.5-35b-a3b.yaml:Q4_K:8",
           "recipes/qwen3.5-35b-a3b.yaml:Q8_0:8", "recipes/qwen3.5-35b-a3b.yaml:MXFP4:8"]
 
-
-TYPES = ("F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q2_K Q3_K Q4_K Q5_K Q6_K IQ1_S IQ1_M IQ2_XXS IQ2_XS IQ2_S IQ3_XXS "
-         "IQ3_S IQ4_NL IQ4_XS TQ1_0 TQ2_0 MXFP4 NVFP4").split()
+# Types in the order of the tables, and the bits of a weight.
+BITS = {
+    "F32": 32, "F16": 16, "BF16": 16, "Q8_0": 8.5, "Q4_0": 4.5, "Q4_1": 5, "Q5_0": 5.5, "Q5_1": 6, "Q2_K": 2.625,
+    "Q3_K": 3.4375, "Q4_K": 4.5, "Q5_K": 5.5, "Q6_K": 6.5625, "IQ1_S": 1.5625, "IQ1_M": 1.75, "IQ2_XXS": 2.0625,
+    "IQ2_XS": 2.3125, "IQ2_S": 2.5625, "IQ3_XXS": 3.0625, "IQ3_S": 3.4375, "IQ4_NL": 4.5, "IQ4_XS": 4.25,
+    "TQ1_0": 1.6875, "TQ2_0": 2.0625, "MXFP4": 4.25, "NVFP4": 4.5}
 
 
 def products(options):
     """Rows of kernel_bench, and of the reference, a type at a time."""
     rows, reference = [], []
-    for name in options.types.split(",") if options.types else TYPES:
+    for name in options.types.split(",") if options.types else BITS:
         command = [options.kernels, str(options.threads), name]
         out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         rows += csv.DictReader(io.StringIO(out))
@@ -70,21 +73,14 @@ def reference_table(rows, reference):
         "read their weights from memory.", "",
         "| type | 1 token | llama.cpp | ratio | 512 tokens | llama.cpp | ratio |", "|---|---|---|---|---|---|---|"]
     for other in reference:
-        own = [row for row in rows if row["type"] == other["type"] and row["isa"] != "scalar" and row["bits"] != "16"][-1]
-        # GB/s of weights, bits of a weight
-        one = float(own["matvec_gb_s"]) * 8 / BITS[other["type"]]
-        many = float(own["gmac_512"])
-        lines.append(f"| {other['type']} | {one:.1f} | {other['gmac_1']:.1f} | {one / other['gmac_1']:.2f} | {many:.1f} | "
-                     f"{other['gmac_512']:.1f} | {many / other['gmac_512']:.2f} |")
+        name = other["type"]
+        own = [row for row in rows if row["type"] == name and row["isa"] != "scalar" and row["bits"] != "16"][-1]
+        cells = [name]
+        for ours, theirs in ((float(own["matvec_gb_s"]) * 8 / BITS[name], other["gmac_1"]),
+                             (float(own["gmac_512"]), other["gmac_512"])):
+            cells += [f"{ours:.1f}", f"{theirs:.1f}", f"{ours / theirs:.2f}"]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-# Bits of a weight.
-BITS = {
-    "F32": 32, "F16": 16, "BF16": 16, "Q8_0": 8.5, "Q4_0": 4.5, "Q4_1": 5, "Q5_0": 5.5, "Q5_1": 6, "Q2_K": 2.625,
-    "Q3_K": 3.4375, "Q4_K": 4.5, "Q5_K": 5.5, "Q6_K": 6.5625, "IQ1_S": 1.5625, "IQ1_M": 1.75, "IQ2_XXS": 2.0625,
-    "IQ2_XS": 2.3125, "IQ2_S": 2.5625, "IQ3_XXS": 3.0625, "IQ3_S": 3.4375, "IQ4_NL": 4.5, "IQ4_XS": 4.25,
-    "TQ1_0": 1.6875, "TQ2_0": 2.0625, "MXFP4": 4.25, "NVFP4": 4.5}
 
 
 def product_table(rows, threads):

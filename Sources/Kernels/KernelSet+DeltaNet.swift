@@ -25,12 +25,17 @@ extension KernelSet {
   ///
   /// Besides `S`, `[dimension, dimension]`, keys and updates of tokens that wait to be added to it as one
   /// product of matrices.
-  public static func deltaStateCount(dimension: Int) -> Int {
+  public static func deltaStateFloats(dimension: Int) -> Int {
     precondition(dimension >= 0 && dimension < 1 << 24, "\(dimension) key indices")
     return ck_delta_state_floats(dimension)
   }
 
-  /// Writes `S` of a state, `[key index, value index]`.
+  /// Writes `S` of a state, for those who want to look at it.
+  ///
+  /// - Parameters:
+  ///   - state: ``deltaStateFloats(dimension:)`` floats.
+  ///   - dimension: Of keys and values.
+  ///   - out: `[key index, value index]`, `dimension` squared floats; no part of `state`.
   public static func deltaAssociations(
     state: UnsafePointer<Float>, dimension: Int, into out: UnsafeMutablePointer<Float>
   ) {
@@ -44,7 +49,7 @@ extension KernelSet {
   /// The same bits as one call a token.
   ///
   /// - Parameters:
-  ///   - state: ``deltaStateCount(dimension:)`` floats that hold `S`, updated in place. A sequence stays
+  ///   - state: ``deltaStateFloats(dimension:)`` floats that hold `S`, updated in place. A sequence stays
   ///     with one set of kernels.
   ///   - tokens: What they bring, and where the results go; none of it overlaps the state.
   ///   - dimension: Of keys and values.

@@ -11,37 +11,37 @@ internal import Kernels
 /// What the gated delta nets carry from token to token, float32, zeros at the start.
 final class RecurrentState {
   private let shape: ModelConfig.DeltaNet
-  /// Floats of a value head, and of all heads of a layer.
-  private let headCount, layerCount: Int
-  private let memory: AlignedBuffer  // f32 [layers, heads * headCount + history]
+  /// Floats of a value head, and of a layer: its heads and the history.
+  private let headFloats, layerFloats: Int
+  private let memory: AlignedBuffer  // f32 [layers, heads * headFloats + history]
 
   init(config: ModelConfig) throws {
     shape = config.deltaNet
-    headCount = Self.headCount(shape)
-    layerCount = shape.valueHeadCount * headCount + shape.historySize
+    headFloats = Self.headFloats(shape)
+    layerFloats = shape.valueHeadCount * headFloats + shape.historySize
     memory = try AlignedBuffer(count: Self.byteCount(config: config))
   }
 
   /// Bytes of the state of all layers.
   static func byteCount(config: ModelConfig) -> Int {
     let shape = config.deltaNet
-    let floats = shape.valueHeadCount * headCount(shape) + shape.historySize
+    let floats = shape.valueHeadCount * headFloats(shape) + shape.historySize
     return floats * config.deltaNetLayerCount * 4
   }
 
-  private static func headCount(_ shape: ModelConfig.DeltaNet) -> Int {
-    KernelSet.deltaStateCount(dimension: shape.headSize)
+  private static func headFloats(_ shape: ModelConfig.DeltaNet) -> Int {
+    KernelSet.deltaStateFloats(dimension: shape.headSize)
   }
 
   /// The state of one value head, as ``KernelSet/deltaSteps(state:_:dimension:)`` keeps it. `layer` counts
   /// the layers with a gated delta net.
   func head(_ head: Int, layer: Int) -> UnsafeMutablePointer<Float> {
-    base(layer) + head * headCount
+    base(layer) + head * headFloats
   }
 
   /// The last inputs of the convolution: `[width - 1, channels]`, oldest first.
   func history(layer: Int) -> UnsafeMutablePointer<Float> {
-    base(layer) + shape.valueHeadCount * headCount
+    base(layer) + shape.valueHeadCount * headFloats
   }
 
   /// Back to the start of a sequence.
@@ -53,6 +53,6 @@ final class RecurrentState {
     guard let base = memory.bytes.baseAddress?.assumingMemoryBound(to: Float.self) else {
       preconditionFailure("a buffer always has an address")
     }
-    return base + layer * layerCount
+    return base + layer * layerFloats
   }
 }

@@ -36,7 +36,7 @@ import Testing
   func deltaStep(set: InstructionSet) {
     var random = Random(seed: 31)
     for d in [1, 5, 8, 24, 32, 64, 128] {
-      var state = [Float](repeating: 0, count: KernelSet.deltaStateCount(dimension: d))
+      var state = [Float](repeating: 0, count: KernelSet.deltaStateFloats(dimension: d))
       var exact = [Double](repeating: 0, count: d * d)
       // More than two chunks.
       for _ in 0..<40 {
@@ -69,7 +69,7 @@ import Testing
       let v = random.floats(tokens * d)
       let gate = (0..<tokens).map { _ in Float.random(in: -2..<0, using: &random) }
       let beta = (0..<tokens).map { _ in Float.random(in: 0..<1, using: &random) }
-      var whole = [Float](repeating: 0, count: KernelSet.deltaStateCount(dimension: d))
+      var whole = [Float](repeating: 0, count: KernelSet.deltaStateFloats(dimension: d))
       let fresh = whole
       var out = [Float](repeating: 0, count: tokens * d)
       steps(set, &whole, q: q, k: k, v: v, gate: gate, beta: beta, into: &out)
@@ -105,7 +105,7 @@ import Testing
       var gates = [Float](repeating: -0.1, count: tokens)
       gates[20] = gate
       let beta = [Float](repeating: 0.1, count: tokens)
-      var state = [Float](repeating: 0, count: KernelSet.deltaStateCount(dimension: d))
+      var state = [Float](repeating: 0, count: KernelSet.deltaStateFloats(dimension: d))
       var late = state
       var out = [Float](repeating: 0, count: tokens * d)
       var rest = [Float](repeating: 0, count: 20 * d)

@@ -5,8 +5,8 @@
 #if defined(__x86_64__)
 
 /* A float32 is the sum of three BF16 numbers, its upper, middle and lower eight bits, so three products of
- * BF16 are as good as one of floats, at five times the rate of AVX-512's. A tile of sixteen tokens times a tile
- * of sixteen rows, which has pairs of neighbouring columns of each row side by side, gives sums of 32 columns;
+ * BF16 are as good as one of floats: 512 / 3 multiply-adds a cycle, where AVX-512 has 32 (Intel's optimization
+ * manual; not measured). A tile of sixteen tokens times a tile of sixteen rows, which has pairs of neighbouring columns of each row side by side, gives sums of 32 columns;
  * each part has a tile of sums of its own, as a product waits for the one before it in the same tile. 256
  * columns, then the parts' sums go into the result: one order for a pair of row and token, whatever the number
  * of tokens. Numbers below 2^-126, and parts below it, count as zeros (Intel's manual, volume 2, TDPBF16PS). */
@@ -44,10 +44,10 @@ CK_AMX_INLINE void split(uint16_t parts[PARTS][TOKENS][STEP], size_t token, size
   }
 }
 
-/* `count` columns of `tokens` tokens, with zeros up to whole tiles. */
+/* `count` columns of `tokens` tokens, with zeros up to whole tiles of `height` tokens. */
 CK_AMX_INLINE void load_activations(scratch *s, const float *x, size_t stride, size_t tokens,
-                                    size_t count) {
-  for (size_t t = 0; t < (tokens + TOKENS - 1) / TOKENS * TOKENS; t++) {
+                                    size_t height, size_t count) {
+  for (size_t t = 0; t < (tokens + height - 1) / height * height; t++) {
     for (size_t c = 0; c < (count + STEP - 1) / STEP * STEP; c += 16) {
       const size_t left = t >= tokens || c >= count ? 0 : count - c;
       const __mmask16 is_there = left < 16 ? (__mmask16)((1u << left) - 1) : 0xffff;
@@ -150,16 +150,16 @@ CK_AMX_INLINE void add_sums(const float sums[PARTS][TOKENS][ROWS], size_t tokens
   }
 }
 
-/* One group of tokens by all rows. */
+/* One group of tokens, in tiles of `height`, by all rows. */
 CK_AMX static void multiply_group(scratch *s, ck_matrix w, const float *x, size_t x_stride,
-                                  size_t tokens, float *out, size_t out_stride) {
+                                  size_t tokens, size_t height, float *out, size_t out_stride) {
   for (size_t column = 0; column < w.columns; column += COLUMNS) {
     const size_t left = w.columns - column, count = left < COLUMNS ? left : COLUMNS;
     const size_t steps = (count + STEP - 1) / STEP;
-    load_activations(s, x + column, x_stride, tokens, count);
+    load_activations(s, x + column, x_stride, tokens, height, count);
     for (size_t row = 0; row < w.rows; row += ROWS) {
-      const size_t height = w.rows - row < ROWS ? w.rows - row : ROWS;
-      const __mmask16 is_row = (__mmask16)((1u << height) - 1);
+      const size_t rows = w.rows - row < ROWS ? w.rows - row : ROWS;
+      const __mmask16 is_row = (__mmask16)((1u << rows) - 1);
       load_weights(s, w, row, column, count);
       for (size_t t = 0; t < tokens; t += 2 * TOKENS) {
         if (tokens - t > TOKENS) {
@@ -183,17 +183,17 @@ CK_AMX void ck_amx_multiply(ck_matrix w, const float *x, size_t x_stride, size_t
     return;
   }
   /* Fewer tokens than a tile has take less time in shorter ones. */
-  const uint8_t height = (uint8_t)(tokens < TOKENS ? tokens : TOKENS);
+  const size_t height = tokens < TOKENS ? tokens : TOKENS;
   ck_tile_configuration c = {.palette = 1};
   for (int i = 0; i < 8; i++) {
     c.row_bytes[i] = 64;
-    c.rows[i] = i == WEIGHTS ? PAIRS : height;
+    c.rows[i] = i == WEIGHTS ? PAIRS : (uint8_t)height;
   }
   ck_configure_tiles(&c);
   scratch s;
   for (size_t t = 0; t < tokens; t += TOKEN_GROUP) {
     const size_t group = tokens - t < TOKEN_GROUP ? tokens - t : TOKEN_GROUP;
-    multiply_group(&s, w, x + t * x_stride, x_stride, group, out + t * out_stride, out_stride);
+    multiply_group(&s, w, x + t * x_stride, x_stride, group, height, out + t * out_stride, out_stride);
   }
   _tile_release();
 }

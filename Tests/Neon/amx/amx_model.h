@@ -87,12 +87,16 @@ static inline void model_stored(int number, void *base, size_t stride) {
   }
 }
 
+static inline void model_require_product(const model_tile *c, const model_tile *a, const model_tile *b) {
+  model_require(c->rows == a->rows && c->row_bytes == b->row_bytes && a->row_bytes == 4 * b->rows,
+                "shapes of a product agree");
+}
+
 /* c[m][n] += sum over k and i < 4 of a[m][4k + i] (with a sign) * b[k][4n + i] (without) */
 static inline void model_dpbsud(int sums, int left, int right) {
   model_tile *c = model_use(sums);
   const model_tile *a = model_use(left), *b = model_use(right);
-  model_require(c->rows == a->rows && c->row_bytes == b->row_bytes && a->row_bytes == 4 * b->rows,
-                "shapes of a product agree");
+  model_require_product(c, a, b);
   for (int m = 0; m < c->rows; m++) {
     for (int n = 0; n < c->row_bytes / 4; n++) {
       int32_t sum;
@@ -120,8 +124,7 @@ static inline float model_bf16(const uint8_t *from) {
 static inline void model_dpbf16ps(int sums, int left, int right) {
   model_tile *c = model_use(sums);
   const model_tile *a = model_use(left), *b = model_use(right);
-  model_require(c->rows == a->rows && c->row_bytes == b->row_bytes && a->row_bytes == 4 * b->rows,
-                "shapes of a product agree");
+  model_require_product(c, a, b);
   for (int m = 0; m < c->rows; m++) {
     for (int n = 0; n < c->row_bytes / 4; n++) {
       float parts[2] = {0, 0}, sum;
