@@ -57,6 +57,12 @@ CK_BLOCK(NVFP4, 36, uint8_t d[4]; uint8_t qs[32];)
 CK_BLOCK(TQ1_0, 54, uint8_t qs[48]; uint8_t qh[4]; uint16_t d;)
 CK_BLOCK(TQ2_0, 66, uint8_t qs[64]; uint16_t d;)
 
+static inline uint16_t ck_load_u16(const void *p) {
+  uint16_t v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
 static inline uint32_t ck_load_u32(const void *p) {
   uint32_t v;
   memcpy(&v, p, sizeof v);

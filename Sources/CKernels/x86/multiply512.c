@@ -89,16 +89,26 @@ ck_avx512_products ck_avx512_vnni_products = {
 typedef struct {
   ck_avx2_tile *load;
   ck_avx512_rows8 *rows[2]; /* one token, with 8-bit activations and with 16-bit ones */
+  ck_avx512_rows16 *blocks[2]; /* the same of a multiple of 256 columns; or NULL */
   uint8_t group;            /* weights that share a scale: 16 or 32 */
   bool has_minima;
 } type_kernels;
 
 #define TYPE(NAME, GROUP, MINIMA)                                                  \
-  [CK_##NAME] = {ck_avx512_tile_##NAME,                                            \
-                 {ck_avx512_any_narrow_rows_##NAME, ck_avx512_any_rows_##NAME}, GROUP, MINIMA},
-#define OWN(NAME, GROUP, MINIMA) \
-  [CK_##NAME] = {ck_avx512_tile_##NAME, {ck_avx512_narrow_rows_##NAME, ck_avx512_rows_##NAME}, GROUP, MINIMA},
-static const type_kernels types[CK_TYPES] = {CK_EACH_ANY_TYPE(TYPE) CK_EACH_OWN_TYPE(OWN)};
+  [CK_##NAME] = {.load = ck_avx512_tile_##NAME,                                    \
+                 .rows = {ck_avx512_any_narrow_rows_##NAME, ck_avx512_any_rows_##NAME}, \
+                 .group = GROUP, .has_minima = MINIMA},
+#define OWN(NAME, GROUP, MINIMA)                                                   \
+  [CK_##NAME] = {.load = ck_avx512_tile_##NAME,                                    \
+                 .rows = {ck_avx512_any_narrow_rows_##NAME, ck_avx512_any_rows_##NAME}, \
+                 .blocks = {ck_avx512_narrow_rows_##NAME, ck_avx512_rows_##NAME},  \
+                 .group = GROUP, .has_minima = MINIMA},
+#define SUPER(NAME, GROUP, MINIMA)                                                 \
+  [CK_##NAME] = {.load = ck_avx512_tile_##NAME,                                    \
+                 .blocks = {ck_avx512_narrow_rows_##NAME, ck_avx512_rows_##NAME},  \
+                 .group = GROUP, .has_minima = MINIMA},
+static const type_kernels types[CK_TYPES] = {CK_EACH_ANY_TYPE(TYPE) CK_EACH_OWN_TYPE(OWN)
+                                                 CK_EACH_SUPER_TYPE(SUPER)};
 
 static ck_token512 token_at(const void *row, size_t columns, size_t group, bool is_wide) {
   const ck_activations a = ck_activations_at((void *)(uintptr_t)row, columns);
@@ -120,14 +130,21 @@ static inline void find_rows(const uint8_t **rows, ck_matrix w, size_t first, si
 }
 
 /* One token. */
-static void multiply_rows(ck_matrix w, ck_avx512_rows8 *multiply, ck_token512 x, float *out) {
-  for (size_t row = 0; row < w.rows; row += CK_HALF_ROWS) {
-    const uint8_t *rows[CK_HALF_ROWS];
-    float sums[CK_HALF_ROWS];
-    const size_t left = w.rows - row, height = left < CK_HALF_ROWS ? left : CK_HALF_ROWS;
-    find_rows(rows, w, row, CK_HALF_ROWS);
-    multiply(rows, w.columns, x, sums);
+static void multiply_rows(ck_matrix w, const type_kernels *type, ck_token512 x, bool is_wide, float *out) {
+  ck_avx512_rows16 *blocks = w.columns % CK_SUPER ? NULL : type->blocks[is_wide];
+  for (size_t row = 0; row < w.rows;) {
+    const uint8_t *rows[CK_TILE_ROWS];
+    float sums[CK_TILE_ROWS];
+    const size_t left = w.rows - row, most = blocks ? CK_TILE_ROWS : CK_HALF_ROWS;
+    const size_t height = left < most ? left : most;
+    find_rows(rows, w, row, most);
+    if (blocks) {
+      blocks(rows, w.columns, x, sums);
+    } else {
+      type->rows[is_wide](rows, w.columns, x, sums);
+    }
     memcpy(out + row, sums, height * sizeof(float));
+    row += height;
   }
 }
 
@@ -139,7 +156,7 @@ CK_AVX512 void ck_avx512_multiply_with(ck_avx512_products products, ck_matrix w,
   const size_t token_bytes = ck_activations_bytes(w.columns);
   if (tokens == 1) {
     const uint8_t *row = (const uint8_t *)x + (list ? (size_t)list[0] : 0) * token_bytes;
-    multiply_rows(w, type->rows[is_wide], token_at(row, w.columns, type->group, is_wide), out);
+    multiply_rows(w, type, token_at(row, w.columns, type->group, is_wide), is_wide, out);
     return;
   }
   ck_avx512_product *multiply = products[is_wide][type->group == 32][type->has_minima];

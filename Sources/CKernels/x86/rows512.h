@@ -4,6 +4,7 @@
 
 #include "avx512.h"
 #include "rows256.h"
+#include "tile256.h"
 
 #if defined(__x86_64__)
 
@@ -90,10 +91,14 @@ CK_AVX512_INLINE __m256 ck_add_panel512(const ck_panel *p, __m256 sums, const ck
 typedef void ck_avx512_rows8(const uint8_t *const rows[CK_HALF_ROWS], size_t columns, ck_token512 x,
                              float out[CK_HALF_ROWS]);
 
-/* Of any type, and those of some types (rows_*_512.c, levels_iq3_512.c), which are faster. */
-#define CK_DECLARE_AVX512_ROWS(NAME, GROUP, MINIMA)                                  \
-  ck_avx512_rows8 ck_avx512_any_rows_##NAME, ck_avx512_any_narrow_rows_##NAME,       \
-      ck_avx512_rows_##NAME, ck_avx512_narrow_rows_##NAME;
+/* The same for sixteen rows of a multiple of 256 columns. */
+typedef void ck_avx512_rows16(const uint8_t *const rows[CK_TILE_ROWS], size_t columns, ck_token512 x,
+                              float out[CK_TILE_ROWS]);
+
+/* Of any type, and those of some types (rows_*_512.c), which are faster. */
+#define CK_DECLARE_AVX512_ROWS(NAME, GROUP, MINIMA)                            \
+  ck_avx512_rows8 ck_avx512_any_rows_##NAME, ck_avx512_any_narrow_rows_##NAME; \
+  ck_avx512_rows16 ck_avx512_rows_##NAME, ck_avx512_narrow_rows_##NAME;
 CK_EACH_LEVEL_TYPE(CK_DECLARE_AVX512_ROWS)
 #undef CK_DECLARE_AVX512_ROWS
 

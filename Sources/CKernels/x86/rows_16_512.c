@@ -15,50 +15,55 @@ CK_AVX512_INLINE void load_quarters(__m512i to[4], const int8_t *values) {
 
 CK_AVX512_INLINE __m512i low_nibbles(__m512i q) { return _mm512_and_si512(q, _mm512_set1_epi8(15)); }
 
-CK_AVX512_INLINE __m512i high_nibbles(__m512i q) { return low_nibbles(_mm512_srli_epi16(q, 4)); }
-
 CK_AVX512_INLINE __m512i table(const uint8_t codes[16]) {
   return _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)(const void *)codes));
 }
 
-/* Products of 128 columns from the nibbles `q` of four groups; `values` has what they stand for, 16 nibbles
- * themselves need no table. */
+/* Products of 128 columns from the nibbles `q` of four groups. `values` has what they stand for, four times, so that
+ * no more than the low nibble of an index counts; codes that are the nibbles need none. */
 CK_AVX512_INLINE __m512i multiply_nibbles(__m512i q, __m512i values, const bool has_table,
                                           const activations256 *x, int half, const bool is_wide) {
-  __m512i low = low_nibbles(q), high = high_nibbles(q);
-  if (has_table) {
-    low = _mm512_shuffle_epi8(values, low);
-    high = _mm512_shuffle_epi8(values, high);
-  }
-  return multiply_two(low, high, x, 2 * half, is_wide);
+  const __m512i upper = _mm512_srli_epi16(q, 4);
+  return has_table ? multiply_two(_mm512_permutexvar_epi8(q, values),
+                                  _mm512_permutexvar_epi8(upper, values), x, 2 * half, is_wide)
+                   : multiply_two(low_nibbles(q), low_nibbles(upper), x, 2 * half, is_wide);
 }
 
-CK_AVX512_INLINE void IQ4_XS_columns(const ck_block_IQ4_XS *const b[CK_HALF_ROWS],
-                                     const activations256 *x, columns256 *c, const bool is_wide) {
-  /* A block's first eight bytes: the half, eight times 2 high bits, eight times 4 low ones. */
-  uint64_t heads[CK_HALF_ROWS];
-  for (int r = 0; r < CK_HALF_ROWS; r++) heads[r] = ck_load_u64(b[r]);
-  const __m512i all = _mm512_loadu_si512(heads);
-  const __m256i first = _mm512_cvtepi64_epi32(all);
-  const __m256i lows = _mm512_cvtepi64_epi32(_mm512_srli_epi64(all, 32));
-  const __m256i highs = _mm256_srli_epi32(first, 16);
-  const __m256 d = _mm256_cvtph_ps(_mm256_cvtepi32_epi16(first));
-  for (int g = 0; g < GROUPS; g++) {
-    const __m256i low = _mm256_and_si256(_mm256_srli_epi32(lows, 4 * g), _mm256_set1_epi32(15));
-    const __m256i high = _mm256_and_si256(
-        g < 2 ? _mm256_slli_epi32(highs, 4 - 2 * g) : _mm256_srli_epi32(highs, 2 * g - 4),
-        _mm256_set1_epi32(48));
-    const __m256i scale = _mm256_sub_epi32(_mm256_or_si256(low, high), _mm256_set1_epi32(32));
-    c->scales[g] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(scale));
+/* Scales from a block's first eight bytes: the half, eight times 2 high bits, eight times 4 low ones. */
+CK_AVX512_INLINE void put_xs_scales(columns256 *c, __m512i first, __m512i lows) {
+  const __m512i highs = _mm512_srli_epi32(first, 16);
+  const __m512 d = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(first));
+  for (unsigned g = 0; g < 8; g++) {
+    const __m512i high = g < 2 ? _mm512_slli_epi32(highs, 4 - 2 * g) : _mm512_srli_epi32(highs, 2 * g - 4);
+    const __m512i six =
+        _mm512_ternarylogic_epi32(_mm512_set1_epi32(15), _mm512_srli_epi32(lows, 4 * g),
+                                  _mm512_and_si512(high, _mm512_set1_epi32(48)), 0xca);
+    c->scales[g] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_sub_epi32(six, _mm512_set1_epi32(32))));
+  }
+}
+
+CK_AVX512_INLINE void IQ4_XS_columns(rows16 b, const activations256 *x, columns256 *c,
+                                     const bool is_wide) {
+  _Alignas(64) uint32_t words[2][CK_TILE_ROWS];
+  for (int r = 0; r < CK_TILE_ROWS; r++) {
+    const uint8_t *head = row_at(b, r);
+    copy_word(&words[0][r], head);
+    copy_word(&words[1][r], head + 4);
   }
   const __m512i values = table(ck_iq4_codes);
-  for (int half = 0; half < 2; half++) {
-    __m512i v[CK_HALF_ROWS];
-    for (int r = 0; r < CK_HALF_ROWS; r++) {
-      v[r] = multiply_nibbles(load64(b[r]->qs + 64 * half), values, true, x, half, is_wide);
+  __m512i sums[2][4];
+  for (int i = 0; i < 4; i++) {
+    __m512i v[2][4];
+    for (int r = 0; r < 4; r++) {
+      const ck_block_IQ4_XS *block = take_row(b, 4 * i + r, sizeof *block);
+      for (int half = 0; half < 2; half++) {
+        v[half][r] = multiply_nibbles(load64(block->qs + 64 * half), values, true, x, half, is_wide);
+      }
     }
-    put_lanes(c->whole + 4 * half, v);
+    for (int half = 0; half < 2; half++) sums[half][i] = add_rows(v[half], 0);
   }
+  for (int half = 0; half < 2; half++) put_lanes(c->whole + 4 * half, 1, sums[half]);
+  put_xs_scales(c, _mm512_load_si512(words[0]), _mm512_load_si512(words[1]));
 }
 
 /* The nibbles of four blocks, which are `stride` bytes apart. */
@@ -71,68 +76,55 @@ CK_AVX512_INLINE __m512i four_blocks(const uint8_t *qs, size_t stride) {
   return _mm512_inserti32x4(v, _mm_loadu_si128(p[3]), 3);
 }
 
-/* Eight halves 18 bytes apart. */
-CK_AVX512_INLINE __m256 eight_halves(const uint8_t *blocks) {
-  const __m128i places = _mm_setr_epi16(0, 9, 18, 27, 36, 45, 54, 63);
-  const __m512i words = _mm512_permutex2var_epi16(
-      load64(blocks), _mm512_castsi128_si512(places), load64(blocks + 64));
-  return _mm256_cvtph_ps(_mm512_castsi512_si128(words));
+/* Sixteen floats of halves. */
+CK_AVX512_INLINE __m512 from_halves(const uint16_t halves[CK_TILE_ROWS]) {
+  return _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(const void *)halves));
 }
 
-/* Eight exponents 17 bytes apart (ck_float_from_half_e8m0). */
-CK_AVX512_INLINE __m256 eight_exponents(const uint8_t *blocks) {
-  const __m128i places =
-      _mm_setr_epi8(0, 17, 34, 51, 68, 85, 102, 119, 0, 0, 0, 0, 0, 0, 0, 0);
-  const __m512i bytes = _mm512_permutex2var_epi8(load64(blocks), _mm512_castsi128_si512(places),
-                                                 load64(blocks + 64));
-  const __m256i e = _mm256_cvtepu8_epi32(_mm512_castsi512_si128(bytes));
-  const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
-  const __m256i subnormal = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
-  return _mm256_castsi256_ps(_mm256_mask_blend_epi32(
-      _mm256_cmplt_epu32_mask(e, _mm256_set1_epi32(2)), normal, subnormal));
+/* Sixteen floats of exponents (ck_float_from_half_e8m0). */
+CK_AVX512_INLINE __m512 from_exponents(const uint8_t exponents[CK_TILE_ROWS]) {
+  const __m512i e = _mm512_cvtepu8_epi32(_mm_load_si128((const __m128i *)(const void *)exponents));
+  const __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
+  const __m512i subnormal = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), e);
+  return _mm512_castsi512_ps(_mm512_mask_blend_epi32(
+      _mm512_cmplt_epu32_mask(e, _mm512_set1_epi32(2)), normal, subnormal));
 }
 
-/* Scales row by row, then side by side. */
-#define PUT_SCALES(EIGHT)                                                             \
-  do {                                                                                \
-    float by_row[CK_HALF_ROWS][GROUPS];                                               \
-    for (int r = 0; r < CK_HALF_ROWS; r++) {                                          \
-      _mm256_storeu_ps(by_row[r], EIGHT((const uint8_t *)b[r]));                      \
-    }                                                                                 \
-    __m256i turned[GROUPS];                                                           \
-    ck_transpose8(turned, by_row, sizeof by_row[0]);                                  \
-    for (int g = 0; g < GROUPS; g++) c->scales[g] = _mm256_castsi256_ps(turned[g]);   \
-  } while (0)
-
-/* A type of blocks of 32: its scales by EIGHT, its CODES, or the nibbles themselves. */
-#define COLUMNS(NAME, EIGHT, CODES, HAS_TABLE)                                                      \
-  CK_AVX512_INLINE void NAME##_columns(const ck_block_##NAME *const b[CK_HALF_ROWS],                \
-                                       const activations256 *x, columns256 *c, const bool is_wide) { \
-    PUT_SCALES(EIGHT);                                                                              \
-    const __m512i values = table(CODES);                                                            \
-    for (int half = 0; half < 2; half++) {                                                          \
-      __m512i v[CK_HALF_ROWS];                                                                      \
-      for (int r = 0; r < CK_HALF_ROWS; r++) {                                                      \
-        v[r] = multiply_nibbles(four_blocks(b[r][4 * half].qs, sizeof *b[r]), values, HAS_TABLE, x, \
-                                half, is_wide);                                                     \
-      }                                                                                             \
-      put_lanes(c->whole + 4 * half, v);                                                            \
-    }                                                                                               \
+/* A type of blocks of 32: its scales, WORDs in MEMBER that COPY copies, by FROM; its CODES, or the nibbles themselves, which allow
+ * sums to be PACKED. */
+#define COLUMNS(NAME, WORD, COPY, MEMBER, FROM, CODES, HAS_TABLE, PACKS)                                      \
+  CK_AVX512_INLINE void NAME##_columns(rows16 b, const activations256 *x, columns256 *c,                \
+                                       const bool is_wide) {                                            \
+    _Alignas(64) WORD words[8][CK_TILE_ROWS];                                                           \
+    for (int r = 0; r < CK_TILE_ROWS; r++) {                                                            \
+      const ck_block_##NAME *blocks = row_at(b, r);                                                     \
+      for (int g = 0; g < 8; g++) COPY(&words[g][r], &blocks[g].MEMBER);                                \
+    }                                                                                                   \
+    const __m512i values = table(CODES);                                                                \
+    __m512i sums[2][4];                                                                                 \
+    for (int i = 0; i < 4; i++) {                                                                       \
+      __m512i v[2][4];                                                                                  \
+      for (int r = 0; r < 4; r++) {                                                                     \
+        const ck_block_##NAME *blocks = take_row(b, 4 * i + r, 8 * sizeof *blocks);                     \
+        for (int half = 0; half < 2; half++) {                                                          \
+          const __m512i q = four_blocks(blocks[4 * half].qs, sizeof *blocks);                           \
+          v[half][r] = multiply_nibbles(q, values, HAS_TABLE, x, half, is_wide);                        \
+        }                                                                                               \
+      }                                                                                                 \
+      for (int half = 0; half < 2; half++) sums[half][i] = add_rows(v[half], is_wide ? 0 : PACKS);      \
+    }                                                                                                   \
+    for (int half = 0; half < 2; half++) put_lanes(c->whole + 4 * half, 1, sums[half]);                 \
+    for (int g = 0; g < 8; g++) c->scales[g] = FROM(words[g]);                                          \
   }
 
-COLUMNS(MXFP4, eight_exponents, ck_fp4_codes, true)
-COLUMNS(IQ4_NL, eight_halves, ck_iq4_codes, true)
-COLUMNS(Q4_0, eight_halves, ck_iq4_codes, false)
+/* Eight products of a code of 24 at most are less than 2^15. */
+COLUMNS(MXFP4, uint8_t, copy_byte, e, from_exponents, ck_fp4_codes, true, 1)
+COLUMNS(IQ4_NL, uint16_t, copy_half, d, from_halves, ck_iq4_codes, true, 0)
+COLUMNS(Q4_0, uint16_t, copy_half, d, from_halves, ck_iq4_codes, false, 2)
 
-#define BOTH(NAME, ELEMENTS, OFFSET)                                                                    \
-  CK_DEFINE_BLOCK_ROWS(ck_avx512_rows_##NAME, ck_avx512_any_rows_##NAME, NAME, load_quarters, ELEMENTS, \
-                       false, OFFSET, true)                                                             \
-  CK_DEFINE_BLOCK_ROWS(ck_avx512_narrow_rows_##NAME, ck_avx512_any_narrow_rows_##NAME, NAME,            \
-                       load_quarters, ELEMENTS, false, OFFSET, false)
-
-BOTH(IQ4_XS, 256, 128)
-BOTH(IQ4_NL, 32, 128)
-BOTH(MXFP4, 32, 12)
-BOTH(Q4_0, 32, 8)
+CK_DEFINE_BOTH_ROWS(IQ4_XS, load_quarters, 256, 32, false, 128)
+CK_DEFINE_BOTH_ROWS(IQ4_NL, load_quarters, 32, 32, false, 128)
+CK_DEFINE_BOTH_ROWS(MXFP4, load_quarters, 32, 32, false, 12)
+CK_DEFINE_BOTH_ROWS(Q4_0, load_quarters, 32, 32, false, 8)
 
 #endif

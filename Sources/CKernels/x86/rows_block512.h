@@ -1,9 +1,10 @@
-/* One token by rows of the types of 4 and 5 bits with AVX-512, 256 columns of eight rows at a time.
+/* One token by rows with AVX-512, 256 columns of sixteen rows at a time.
  *
- * 64 bytes of these types' blocks are four groups side by side, so a product of 64 bytes serves whole groups
- * without any unpacking. Adding up across the eight rows brings the rows side by side, and scales are
- * unpacked for eight rows at once: row by row both take longer than the products (Zen 4, Q4_K in the second cache: 19
- * GB/s a core, so 27). */
+ * Processors give vectors of 64 bytes two of their units at most, so what counts is how many instructions they
+ * take. Adding up across rows brings the rows side by side, and everything that is done once a group, which is
+ * scales, minima and offsets, is done for sixteen rows at once. Scales are put side by side by copies of their
+ * bits, which need no vector unit, and made numbers where they are used: results that wait in memory meanwhile take the
+ * places that loads of weights seem to depend on (half a page of them: a tenth of the speed). */
 #ifndef CK_ROWS_BLOCK512_H
 #define CK_ROWS_BLOCK512_H
 
@@ -11,14 +12,35 @@
 
 #if defined(__x86_64__)
 
-/* Groups of 32 in 256 columns. */
-enum { GROUPS = 8 };
-
-/* What 256 columns of the rows give: whole numbers, scales and minima of each group, a row in each lane. */
+/* What 256 columns of the rows give: whole numbers, scales and minima of each group (eight of 32 columns or sixteen
+ * of 16), a row in each lane. */
 typedef struct {
-  __m256i whole[GROUPS];
-  __m256 scales[GROUPS], minima[GROUPS];
+  __m512i whole[CK_MOST_GROUPS];
+  __m512 scales[CK_MOST_GROUPS], minima[CK_MOST_GROUPS];
 } columns256;
+
+/* Blocks `offset` bytes from the first of each of sixteen rows. Rows lie one after the other, as far as fetching ahead
+ * goes: `next` is where memory goes on behind the row group's own share of it. */
+typedef struct {
+  const uint8_t *const *rows;
+  const uint8_t *next;
+  size_t offset;
+} rows16;
+
+CK_AVX512_INLINE const void *row_at(rows16 b, int r) { return b.rows[r] + b.offset; }
+
+/* The same, and fetches what comes next, of which `bytes` are 256 columns: of the row what lies two steps ahead to the
+ * first cache; to the second, piece by piece in the order of memory, what lies behind all sixteen rows, whose streams
+ * are more than the hardware follows. The kilobyte keeps it off a multiple of a page, which is slower (Zen 4). All
+ * fetches at once would leave the loads behind them waiting. */
+CK_AVX512_INLINE const void *take_row(rows16 b, int r, const size_t bytes) {
+  const uint8_t *row = row_at(b, r);
+  for (size_t line = 0; line < bytes; line += 64) {
+    _mm_prefetch((const char *)row + 2 * bytes + line, _MM_HINT_T0);
+    _mm_prefetch((const char *)b.next + (size_t)r * bytes + line, _MM_HINT_T1);
+  }
+  return row;
+}
 
 /* The activations of 256 columns: 64 bytes for each of four products. */
 typedef struct {
@@ -27,7 +49,15 @@ typedef struct {
 
 CK_AVX512_INLINE __m512i load64(const void *p) { return _mm512_loadu_si512(p); }
 
-/* Products of 64 codes, of the `i`th activations: lanes have the sums of four neighbours. */
+CK_AVX512_INLINE __m512i load32_twice(const void *p) {
+  return _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)p));
+}
+
+CK_AVX512_INLINE __m512i load16_four_times(const void *p) {
+  return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)p));
+}
+
+/* Products of 64 codes with the `i`th activations: lanes have the sums of four neighbours. */
 CK_AVX512_INLINE __m512i multiply_one(__m512i codes, const activations256 *x, int i,
                                       const bool is_wide) {
   const __m512i sum = _mm512_dpbusd_epi32(_mm512_setzero_si512(), codes, x->high[i]);
@@ -44,103 +74,118 @@ CK_AVX512_INLINE __m512i multiply_two(__m512i a, __m512i b, const activations256
   return _mm512_dpbusd_epi32(sum, b, x->low[i + 1]);
 }
 
-/* The sums of the four 16-byte lanes of eight rows: sums[0] has, in each lane, those of rows 0 ..< 4, sums[1] those
- * of the others. */
-CK_AVX512_INLINE void add_rows(const __m512i v[8], __m512i sums[2]) {
-  __m512i w[4];
-  for (int i = 0; i < 4; i++) {
+/* Sums of neighbours, from two vectors of 32-bit numbers that fit into 16 bits. */
+CK_AVX512_INLINE __m512i add_packed(__m512i a, __m512i b) {
+  return _mm512_madd_epi16(_mm512_packs_epi32(a, b), _mm512_set1_epi16(1));
+}
+
+CK_AVX512_INLINE __m512i even_and_odd(__m512i a, __m512i b) {
+  const __m512 x = _mm512_castsi512_ps(a), y = _mm512_castsi512_ps(b);
+  return _mm512_add_epi32(_mm512_castps_si512(_mm512_shuffle_ps(x, y, 0x88)),
+                          _mm512_castps_si512(_mm512_shuffle_ps(x, y, 0xdd)));
+}
+
+/* The sums of the four 16-byte lanes of four rows, which stand side by side in each lane of the result.
+ * `packs` (a constant): how many times sums of two numbers fit into 16 bits. */
+CK_AVX512_INLINE __m512i add_rows(const __m512i v[4], const int packs) {
+  if (packs > 0) {
+    const __m512i a = add_packed(v[0], v[1]), b = add_packed(v[2], v[3]);
+    return packs > 1 ? add_packed(a, b) : even_and_odd(a, b);
+  }
+  __m512i w[2];
+  for (int i = 0; i < 2; i++) {
     w[i] = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2 * i], v[2 * i + 1]),
                             _mm512_unpackhi_epi32(v[2 * i], v[2 * i + 1]));
   }
-  for (int i = 0; i < 2; i++) {
-    sums[i] = _mm512_add_epi32(_mm512_unpacklo_epi64(w[2 * i], w[2 * i + 1]),
-                               _mm512_unpackhi_epi64(w[2 * i], w[2 * i + 1]));
-  }
+  return _mm512_add_epi32(_mm512_unpacklo_epi64(w[0], w[1]), _mm512_unpackhi_epi64(w[0], w[1]));
 }
 
-/* Whole numbers of two groups from products of which each fills half a vector. */
-CK_AVX512_INLINE void put_halves(__m256i *first, __m256i *second, const __m512i v[8]) {
-  __m512i sums[2];
-  add_rows(v, sums);
-  const __m512i even = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
-  const __m512i odd = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
-  const __m512i both = _mm512_add_epi32(_mm512_permutex2var_epi64(sums[0], even, sums[1]),
-                                        _mm512_permutex2var_epi64(sums[0], odd, sums[1]));
-  *first = _mm512_castsi512_si256(both);
-  *second = _mm512_extracti64x4_epi64(both, 1);
+/* Lane g of s[i], of rows 4 * i ..< 4 * i + 4, becomes lane i of whole[g * stride]. */
+CK_AVX512_INLINE void put_lanes(__m512i *whole, const int stride, const __m512i s[4]) {
+  const __m512i a = _mm512_shuffle_i32x4(s[0], s[1], 0x44), b = _mm512_shuffle_i32x4(s[2], s[3], 0x44);
+  const __m512i c = _mm512_shuffle_i32x4(s[0], s[1], 0xee), d = _mm512_shuffle_i32x4(s[2], s[3], 0xee);
+  whole[0] = _mm512_shuffle_i32x4(a, b, 0x88);
+  whole[stride] = _mm512_shuffle_i32x4(a, b, 0xdd);
+  whole[2 * stride] = _mm512_shuffle_i32x4(c, d, 0x88);
+  whole[3 * stride] = _mm512_shuffle_i32x4(c, d, 0xdd);
 }
 
-/* Whole numbers of four groups from products of which each fills a lane. */
-CK_AVX512_INLINE void put_lanes(__m256i whole[4], const __m512i v[8]) {
-  __m512i sums[2];
-  add_rows(v, sums);
-  const __m512i first = _mm512_permutex2var_epi64(sums[0], _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11),
-                                                  sums[1]);
-  const __m512i last = _mm512_permutex2var_epi64(
-      sums[0], _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15), sums[1]);
-  whole[0] = _mm512_castsi512_si256(first);
-  whole[1] = _mm512_extracti64x4_epi64(first, 1);
-  whole[2] = _mm512_castsi512_si256(last);
-  whole[3] = _mm512_extracti64x4_epi64(last, 1);
+/* A copy that stays one: compilers would gather neighbouring ones in a vector, by shuffles. */
+CK_AVX512_INLINE void copy_word(uint32_t *to, const void *from) {
+  uint32_t word = ck_load_u32(from);
+  __asm__("" : "+r"(word));
+  *to = word;
 }
 
-/* Adds what 256 columns at `column` give. Codes are levels and OFFSET. */
-CK_AVX512_INLINE __m256 add_columns(__m256 sums, const columns256 *c, const ck_token512 *x,
-                                    size_t column, const bool has_minima, const int offset) {
+CK_AVX512_INLINE void copy_half(uint16_t *to, const void *from) {
+  uint32_t half = ck_load_u16(from);
+  __asm__("" : "+r"(half));
+  *to = (uint16_t)half;
+}
+
+CK_AVX512_INLINE void copy_byte(uint8_t *to, const uint8_t *from) {
+  uint32_t byte = *from;
+  __asm__("" : "+r"(byte));
+  *to = (uint8_t)byte;
+}
+
+/* Adds what 256 columns at `column` give; no group of 16 columns has minima. Codes are levels and `offset`. */
+CK_AVX512_INLINE __m512 add_columns(__m512 sums, const columns256 *c, const ck_token512 *x, size_t column,
+                                    const size_t group, const bool has_minima, const int offset) {
+  const size_t groups = CK_SUPER / group;
   const float *steps = x->scales + column / 32;
-  const int32_t *bias = x->bias + column / 32;
-  for (int g = 0; g < GROUPS; g++) {
-    __m256i whole = c->whole[g];
-    if (offset) whole = _mm256_add_epi32(whole, _mm256_set1_epi32((bias[g] >> 7) * offset));
-    sums = ck_add_group(sums, whole, c->scales[g], steps[g],
-                        has_minima ? c->minima[g] : _mm256_setzero_ps(),
-                        has_minima ? -0x1p-7f * steps[g] * (float)bias[g] : 0, has_minima);
+  const int32_t *bias = x->bias + column / group;
+  _Alignas(64) int32_t less[CK_MOST_GROUPS];
+  _Alignas(64) float shares[CK_MOST_GROUPS];
+  for (size_t g = 0; g < groups; g += 8) {
+    const __m256i own = _mm256_loadu_si256((const __m256i *)(const void *)(bias + g));
+    if (offset) {
+      const __m256i part = _mm256_mullo_epi32(_mm256_srai_epi32(own, 7), _mm256_set1_epi32(offset));
+      _mm256_store_si256((__m256i *)(void *)(less + g), offset == 128 ? own : part);
+    }
+    if (has_minima) {
+      const __m256 step = _mm256_mul_ps(_mm256_set1_ps(-0x1p-7f), _mm256_loadu_ps(steps + g));
+      _mm256_store_ps(shares + g, _mm256_mul_ps(step, _mm256_cvtepi32_ps(own)));
+    }
+  }
+  for (size_t g = 0; g < groups; g++) {
+    const __m512i whole =
+        offset ? _mm512_add_epi32(c->whole[g], _mm512_set1_epi32(less[g])) : c->whole[g];
+    const __m512 scale = _mm512_mul_ps(c->scales[g], _mm512_set1_ps(steps[g * group / 32]));
+    sums = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole), scale, sums);
+    if (has_minima) sums = _mm512_fnmadd_ps(c->minima[g], _mm512_set1_ps(shares[g]), sums);
   }
   return sums;
 }
 
-/* Fetches what comes next: of each row, and what lies behind the rows to the second cache, as eight streams are
- * more than the hardware follows. No multiple of a page, which is slower (Zen 4, rows of 2,048 columns of Q4_K: 22
- * GB/s a core with 18 KiB, 19 with 12 or 24, 8 without). */
-enum { BYTES_AHEAD = 18 << 10 };
-
-CK_AVX512_INLINE void fetch(const uint8_t *const rows[CK_HALF_ROWS], size_t offset, size_t bytes) {
-  const uint8_t *next = rows[0] + BYTES_AHEAD + CK_HALF_ROWS * offset;
-  for (size_t r = 0; r < CK_HALF_ROWS; r++) {
-    for (size_t line = 0; line < bytes; line += 64) {
-      _mm_prefetch((const char *)rows[r] + offset + 2 * bytes + line, _MM_HINT_T0);
-      _mm_prefetch((const char *)next + r * bytes + line, _MM_HINT_T1);
-    }
-  }
-}
-
-/* Defines FUNCTION, the product of eight rows with one token, from
+/* Defines FUNCTION, the product of sixteen rows of a multiple of 256 columns with one token, from
  *   void LOAD(__m512i to[4], const int8_t *values)
  *       256 activations in the order of the products
- *   void NAME_columns(const ck_block_NAME *const b[8], const activations256 *, columns256 *, bool is_wide)
- * Columns that are no multiple of 256 go the way of the other types, OTHERWISE. */
-#define CK_DEFINE_BLOCK_ROWS(FUNCTION, OTHERWISE, NAME, LOAD, ELEMENTS, MINIMA, OFFSET, WIDE)           \
-  CK_AVX512 void FUNCTION(const uint8_t *const rows[CK_HALF_ROWS], size_t columns, ck_token512 x,       \
-                          float out[CK_HALF_ROWS]) {                                                    \
-    if (columns % CK_SUPER) {                                                                           \
-      OTHERWISE(rows, columns, x, out);                                                                 \
-      return;                                                                                           \
-    }                                                                                                   \
+ *   void NAME_columns(rows16 rows, const activations256 *, columns256 *, bool is_wide)
+ * for ELEMENTS weights a block, GROUP that share a scale, whether there are MINIMA, and codes that are levels and
+ * OFFSET. */
+#define CK_DEFINE_BLOCK_ROWS(FUNCTION, NAME, LOAD, ELEMENTS, GROUP, MINIMA, OFFSET, WIDE)               \
+  CK_AVX512 void FUNCTION(const uint8_t *const rows[CK_TILE_ROWS], size_t columns, ck_token512 x,       \
+                          float out[CK_TILE_ROWS]) {                                                    \
     const size_t bytes = CK_SUPER / (ELEMENTS) * sizeof(ck_block_##NAME);                               \
-    __m256 sums = _mm256_setzero_ps();                                                                  \
+    const size_t row_bytes = columns / CK_SUPER * bytes;                                                \
+    __m512 sums = _mm512_setzero_ps();                                                                  \
     for (size_t column = 0, offset = 0; column < columns; column += CK_SUPER, offset += bytes) {        \
-      const ck_block_##NAME *b[CK_HALF_ROWS];                                                           \
-      for (size_t r = 0; r < CK_HALF_ROWS; r++) b[r] = (const void *)(rows[r] + offset);                \
-      fetch(rows, offset, bytes);                                                                       \
       activations256 values;                                                                            \
       LOAD(values.high, x.high + column);                                                               \
       if (WIDE) LOAD(values.low, x.low + column);                                                       \
       columns256 c;                                                                                     \
+      const rows16 b = {rows, rows[0] + CK_TILE_ROWS * (row_bytes + offset) + 1024, offset};            \
       NAME##_columns(b, &values, &c, WIDE);                                                             \
-      sums = add_columns(sums, &c, &x, column, MINIMA, OFFSET);                                         \
+      sums = add_columns(sums, &c, &x, column, GROUP, MINIMA, OFFSET);                                  \
     }                                                                                                   \
-    _mm256_storeu_ps(out, sums);                                                                        \
+    _mm512_storeu_ps(out, sums);                                                                        \
   }
+
+/* Both widths of activations. */
+#define CK_DEFINE_BOTH_ROWS(NAME, LOAD, ELEMENTS, GROUP, MINIMA, OFFSET)                                \
+  CK_DEFINE_BLOCK_ROWS(ck_avx512_rows_##NAME, NAME, LOAD, ELEMENTS, GROUP, MINIMA, OFFSET, true)        \
+  CK_DEFINE_BLOCK_ROWS(ck_avx512_narrow_rows_##NAME, NAME, LOAD, ELEMENTS, GROUP, MINIMA, OFFSET, false)
 
 #endif
 #endif

@@ -1,104 +1,180 @@
-/* One token by rows of Q4_K and Q5_K with AVX-512. The layouts are those of decode_k.c. */
+/* One token by rows of Q4_K, Q5_K and Q6_K with AVX-512. The layouts are those of decode_k.c. */
 #include "rows_block512.h"
 
 #if defined(__x86_64__)
 
-/* Groups 0 and 2, 1 and 3, 4 and 6, 5 and 7: what the low and the high nibbles of 64 bytes are. */
-CK_AVX512_INLINE void load_pairs(__m512i to[4], const int8_t *values) {
-  static const int firsts[4] = {0, 32, 128, 160};
+/* Groups 0, 2, 4 and 6, the first half of their columns and the last, then 1, 3, 5 and 7: what low and high nibbles
+ * are in two vectors of the first and the last halves. */
+CK_AVX512_INLINE void load_alternating(__m512i to[4], const int8_t *values) {
+  __m512i halves[2][2];
+  for (int i = 0; i < 2; i++) {
+    const __m512i a = load64(values + 128 * i), b = load64(values + 128 * i + 64);
+    halves[0][i] = _mm512_shuffle_i32x4(a, b, 0x88); /* first halves of groups 4 * i ..< 4 * i + 4 */
+    halves[1][i] = _mm512_shuffle_i32x4(a, b, 0xdd);
+  }
+  for (int i = 0; i < 2; i++) {
+    to[i] = _mm512_shuffle_i32x4(halves[i][0], halves[i][1], 0x88);
+    to[2 + i] = _mm512_shuffle_i32x4(halves[i][0], halves[i][1], 0xdd);
+  }
+}
+
+/* The first 16 bytes of blocks, words side by side. */
+typedef struct {
+  _Alignas(64) uint32_t words[4][CK_TILE_ROWS];
+} block_heads;
+
+CK_AVX512_INLINE void copy_heads(block_heads *heads, rows16 b) {
+  for (int r = 0; r < CK_TILE_ROWS; r++) {
+    const uint8_t *head = row_at(b, r);
+    for (int i = 0; i < 4; i++) copy_word(&heads->words[i][r], head + 4 * i);
+  }
+}
+
+/* Scales and minima (ck_unpack_k_scales). */
+CK_AVX512_INLINE void put_scales(columns256 *c, const block_heads *heads) {
+  const __m512i halves = _mm512_load_si512(heads->words[0]), first = _mm512_load_si512(heads->words[1]);
+  const __m512i second = _mm512_load_si512(heads->words[2]), third = _mm512_load_si512(heads->words[3]);
+  const __m512 d = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(halves));
+  const __m512 dmin = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(halves, 16)));
+  const __m512i six = _mm512_set1_epi32(0x3f3f3f3f), four = _mm512_set1_epi32(0x0f0f0f0f);
+  const __m512i two = _mm512_set1_epi32(0x30303030), byte = _mm512_set1_epi32(255);
+  const __m512i scales[2] = {
+      _mm512_and_si512(first, six),
+      _mm512_or_si512(_mm512_and_si512(third, four),
+                      _mm512_and_si512(_mm512_srli_epi32(first, 2), two))};
+  const __m512i minima[2] = {
+      _mm512_and_si512(second, six),
+      _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi32(third, 4), four),
+                      _mm512_and_si512(_mm512_srli_epi32(second, 2), two))};
+  for (int g = 0; g < 8; g++) {
+    const __m512i scale = _mm512_srli_epi32(scales[g / 4], 8 * (unsigned)(g % 4));
+    const __m512i minimum = _mm512_srli_epi32(minima[g / 4], 8 * (unsigned)(g % 4));
+    c->scales[g] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_and_si512(scale, byte)));
+    c->minima[g] = _mm512_mul_ps(dmin, _mm512_cvtepi32_ps(_mm512_and_si512(minimum, byte)));
+  }
+}
+
+/* The nibbles of 128 bytes: the first sixteen of each 32, and the last. */
+typedef struct {
+  __m512i first, last;
+} half_groups;
+
+CK_AVX512_INLINE half_groups load_nibbles(const uint8_t qs[128]) {
+  const __m512i a = load64(qs), b = load64(qs + 64);
+  return (half_groups){_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd)};
+}
+
+CK_AVX512_INLINE __m512i low_nibbles(__m512i q) { return _mm512_and_si512(q, _mm512_set1_epi8(15)); }
+
+/* Eight products of a code of 15 at most are less than 2^14. */
+CK_AVX512_INLINE void Q4_K_columns(rows16 b, const activations256 *x, columns256 *c,
+                                   const bool is_wide) {
+  block_heads heads;
+  copy_heads(&heads, b);
+  __m512i even_sums[4], odd_sums[4];
   for (int i = 0; i < 4; i++) {
-    const int8_t *first = values + firsts[i];
-    to[i] = _mm512_inserti64x4(
-        _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)first)),
-        _mm256_loadu_si256((const __m256i *)(const void *)(first + 64)), 1);
-  }
-}
-
-/* Scales and minima of eight rows, `heads` their blocks' first 16 bytes (ck_unpack_k_scales). */
-CK_AVX512_INLINE void put_scales(columns256 *c, const uint8_t *const heads[CK_HALF_ROWS]) {
-  __m256i a[4];
-  for (int i = 0; i < 4; i++) a[i] = ck_two_halves(heads[i], heads[i + 4]);
-  const __m256i low01 = _mm256_unpacklo_epi32(a[0], a[1]), low23 = _mm256_unpacklo_epi32(a[2], a[3]);
-  const __m256i high01 = _mm256_unpackhi_epi32(a[0], a[1]);
-  const __m256i high23 = _mm256_unpackhi_epi32(a[2], a[3]);
-  const __m256i halves = _mm256_unpacklo_epi64(low01, low23);
-  const __m256i first = _mm256_unpackhi_epi64(low01, low23);
-  const __m256i second = _mm256_unpacklo_epi64(high01, high23);
-  const __m256i third = _mm256_unpackhi_epi64(high01, high23);
-  const __m256 d = _mm256_cvtph_ps(_mm256_cvtepi32_epi16(halves));
-  const __m256 dmin = _mm256_cvtph_ps(_mm256_cvtepi32_epi16(_mm256_srli_epi32(halves, 16)));
-  const __m256i six = _mm256_set1_epi32(0x3f3f3f3f), four = _mm256_set1_epi32(0x0f0f0f0f);
-  const __m256i two = _mm256_set1_epi32(0x30303030), byte = _mm256_set1_epi32(255);
-  const __m256i scales[2] = {
-      _mm256_and_si256(first, six),
-      _mm256_or_si256(_mm256_and_si256(third, four),
-                      _mm256_and_si256(_mm256_srli_epi32(first, 2), two))};
-  const __m256i minima[2] = {
-      _mm256_and_si256(second, six),
-      _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi32(third, 4), four),
-                      _mm256_and_si256(_mm256_srli_epi32(second, 2), two))};
-  for (int g = 0; g < GROUPS; g++) {
-    const __m256i scale = _mm256_srli_epi32(scales[g / 4], 8 * (g % 4));
-    const __m256i minimum = _mm256_srli_epi32(minima[g / 4], 8 * (g % 4));
-    c->scales[g] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_and_si256(scale, byte)));
-    c->minima[g] = _mm256_mul_ps(dmin, _mm256_cvtepi32_ps(_mm256_and_si256(minimum, byte)));
-  }
-}
-
-/* Codes of high nibbles stay where they are, sixteen times what they stand for. */
-CK_AVX512_INLINE void Q4_K_columns(const ck_block_Q4_K *const b[CK_HALF_ROWS],
-                                   const activations256 *x, columns256 *c, const bool is_wide) {
-  const __m512i low = _mm512_set1_epi8(0x0f), high = _mm512_set1_epi8((char)0xf0);
-  put_scales(c, (const uint8_t *const *)(const void *)b);
-  for (int half = 0; half < 2; half++) {
-    __m512i even[CK_HALF_ROWS], odd[CK_HALF_ROWS];
-    for (int r = 0; r < CK_HALF_ROWS; r++) {
-      const __m512i q = load64(b[r]->qs + 64 * half);
-      even[r] = multiply_one(_mm512_and_si512(q, low), x, 2 * half, is_wide);
-      odd[r] = multiply_one(_mm512_and_si512(q, high), x, 2 * half + 1, is_wide);
+    __m512i even[4], odd[4];
+    for (int r = 0; r < 4; r++) {
+      const ck_block_Q4_K *block = take_row(b, 4 * i + r, sizeof *block);
+      const half_groups q = load_nibbles(block->qs);
+      even[r] = multiply_two(low_nibbles(q.first), low_nibbles(q.last), x, 0, is_wide);
+      odd[r] = multiply_two(low_nibbles(_mm512_srli_epi16(q.first, 4)),
+                            low_nibbles(_mm512_srli_epi16(q.last, 4)), x, 2, is_wide);
     }
-    __m256i *whole = c->whole + 4 * half;
-    put_halves(&whole[0], &whole[2], even);
-    put_halves(&whole[1], &whole[3], odd);
-    whole[1] = _mm256_srai_epi32(whole[1], 4);
-    whole[3] = _mm256_srai_epi32(whole[3], 4);
+    even_sums[i] = add_rows(even, is_wide ? 0 : 2);
+    odd_sums[i] = add_rows(odd, is_wide ? 0 : 2);
   }
+  put_lanes(c->whole, 2, even_sums);
+  put_lanes(c->whole + 1, 2, odd_sums);
+  put_scales(c, &heads);
 }
 
-CK_AVX512_INLINE void Q5_K_columns(const ck_block_Q5_K *const b[CK_HALF_ROWS],
-                                   const activations256 *x, columns256 *c, const bool is_wide) {
-  const __m512i low = _mm512_set1_epi8(0x0f), sixteen = _mm512_set1_epi8(16);
-  put_scales(c, (const uint8_t *const *)(const void *)b);
-  for (int half = 0; half < 2; half++) {
-    /* The fifth bit of group g is bit g of a byte. */
-    const __m512i even_bit = _mm512_inserti64x4(_mm512_set1_epi8((char)(1 << 4 * half)),
-                                                _mm256_set1_epi8((char)(4 << 4 * half)), 1);
-    const __m512i odd_bit = _mm512_add_epi8(even_bit, even_bit);
-    __m512i even[CK_HALF_ROWS], odd[CK_HALF_ROWS];
-    for (int r = 0; r < CK_HALF_ROWS; r++) {
-      const __m512i q = load64(b[r]->qs + 64 * half);
-      const __m512i fifth = _mm512_broadcast_i64x4(
-          _mm256_loadu_si256((const __m256i *)(const void *)b[r]->qh));
-      const __m512i e = _mm512_and_si512(q, low);
-      const __m512i o = _mm512_and_si512(_mm512_srli_epi16(q, 4), low);
-      even[r] = multiply_one(
-          _mm512_or_si512(e, _mm512_maskz_mov_epi8(_mm512_test_epi8_mask(fifth, even_bit), sixteen)), x,
-          2 * half, is_wide);
-      odd[r] = multiply_one(
-          _mm512_or_si512(o, _mm512_maskz_mov_epi8(_mm512_test_epi8_mask(fifth, odd_bit), sixteen)), x,
-          2 * half + 1, is_wide);
+/* Nibbles with the fifth bits, which `bits` has, once for each lane, at places `first_place` + 2 * lane. */
+CK_AVX512_INLINE __m512i with_fifth(__m512i nibbles, __m512i bits, const int first_place) {
+  const int p = 4 - first_place;
+  const __m512i turns = _mm512_setr_epi32(p, p, p, p, p - 2, p - 2, p - 2, p - 2, p - 4, p - 4, p - 4, p - 4,
+                                          p - 6, p - 6, p - 6, p - 6);
+  /* Bits of `nibbles` below the fifth, all others of the turned bits. */
+  const __m512i both = _mm512_ternarylogic_epi32(_mm512_set1_epi8(15), nibbles,
+                                                 _mm512_rolv_epi32(bits, turns), 0xca);
+  return _mm512_and_si512(both, _mm512_set1_epi8(31));
+}
+
+/* Eight products of a code of 31 at most are less than 2^15. */
+CK_AVX512_INLINE void Q5_K_columns(rows16 b, const activations256 *x, columns256 *c,
+                                   const bool is_wide) {
+  block_heads heads;
+  copy_heads(&heads, b);
+  __m512i even_sums[4], odd_sums[4];
+  for (int i = 0; i < 4; i++) {
+    __m512i even[4], odd[4];
+    for (int r = 0; r < 4; r++) {
+      const ck_block_Q5_K *block = take_row(b, 4 * i + r, sizeof *block);
+      const half_groups q = load_nibbles(block->qs);
+      const __m512i first = load16_four_times(block->qh), last = load16_four_times(block->qh + 16);
+      even[r] = multiply_two(with_fifth(q.first, first, 0), with_fifth(q.last, last, 0), x, 0, is_wide);
+      odd[r] = multiply_two(with_fifth(_mm512_srli_epi16(q.first, 4), first, 1),
+                            with_fifth(_mm512_srli_epi16(q.last, 4), last, 1), x, 2, is_wide);
     }
-    __m256i *whole = c->whole + 4 * half;
-    put_halves(&whole[0], &whole[2], even);
-    put_halves(&whole[1], &whole[3], odd);
+    even_sums[i] = add_rows(even, is_wide ? 0 : 1);
+    odd_sums[i] = add_rows(odd, is_wide ? 0 : 1);
+  }
+  put_lanes(c->whole, 2, even_sums);
+  put_lanes(c->whole + 1, 2, odd_sums);
+  put_scales(c, &heads);
+}
+
+CK_DEFINE_BOTH_ROWS(Q4_K, load_alternating, 256, 32, true, 0)
+CK_DEFINE_BOTH_ROWS(Q5_K, load_alternating, 256, 32, true, 0)
+
+/* As they are. */
+CK_AVX512_INLINE void load_in_order(__m512i to[4], const int8_t *values) {
+  for (int i = 0; i < 4; i++) to[i] = load64(values + 64 * i);
+}
+
+/* Bits 4 and 5 of `high` on top of the nibbles. */
+CK_AVX512_INLINE __m512i with_upper(__m512i nibbles, __m512i high) {
+  const __m512i both = _mm512_ternarylogic_epi32(_mm512_set1_epi8(15), nibbles, high, 0xca);
+  return _mm512_and_si512(both, _mm512_set1_epi8(63));
+}
+
+/* Four products of a code of 63 at most are less than 2^15. */
+CK_AVX512_INLINE void Q6_K_columns(rows16 b, const activations256 *x, columns256 *c, const bool is_wide) {
+  _Alignas(64) uint32_t words[4][CK_TILE_ROWS];
+  _Alignas(32) uint16_t halves[CK_TILE_ROWS];
+  for (int r = 0; r < CK_TILE_ROWS; r++) {
+    const ck_block_Q6_K *block = row_at(b, r);
+    for (int i = 0; i < 4; i++) copy_word(&words[i][r], block->scales + 4 * i);
+    copy_half(&halves[r], &block->d);
+  }
+  /* The upper bits of the first and second 32 columns are 0 and 1, 2 and 3 of a byte, those of the next 4 and 5, 6
+   * and 7. */
+  const __m512i up = _mm512_inserti64x4(_mm512_set1_epi16(4), _mm256_set1_epi16(2), 1);
+  const __m512i down = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi16(2), 1);
+  __m512i sums[4][4];
+  for (int i = 0; i < 4; i++) {
+    __m512i v[4][4];
+    for (int r = 0; r < 4; r++) {
+      const ck_block_Q6_K *block = take_row(b, 4 * i + r, sizeof *block);
+      for (int half = 0; half < 2; half++) {
+        const __m512i q = load64(block->ql + 64 * half), bits = load32_twice(block->qh + 32 * half);
+        v[2 * half][r] =
+            multiply_one(with_upper(q, _mm512_sllv_epi16(bits, up)), x, 2 * half, is_wide);
+        v[2 * half + 1][r] = multiply_one(
+            with_upper(_mm512_srli_epi16(q, 4), _mm512_srlv_epi16(bits, down)), x, 2 * half + 1, is_wide);
+      }
+    }
+    for (int quarter = 0; quarter < 4; quarter++) sums[quarter][i] = add_rows(v[quarter], is_wide ? 0 : 1);
+  }
+  for (int quarter = 0; quarter < 4; quarter++) put_lanes(c->whole + 4 * quarter, 1, sums[quarter]);
+  const __m512 d = _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(const void *)halves));
+  for (int g = 0; g < 16; g++) {
+    const __m512i word = _mm512_load_si512(words[g / 4]);
+    const __m512i scale = _mm512_srai_epi32(_mm512_slli_epi32(word, 24 - 8 * (unsigned)(g % 4)), 24);
+    c->scales[g] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(scale));
   }
 }
 
-CK_DEFINE_BLOCK_ROWS(ck_avx512_rows_Q4_K, ck_avx512_any_rows_Q4_K, Q4_K, load_pairs, 256, true, 0, true)
-CK_DEFINE_BLOCK_ROWS(ck_avx512_narrow_rows_Q4_K, ck_avx512_any_narrow_rows_Q4_K, Q4_K, load_pairs, 256,
-                     true, 0, false)
-CK_DEFINE_BLOCK_ROWS(ck_avx512_rows_Q5_K, ck_avx512_any_rows_Q5_K, Q5_K, load_pairs, 256, true, 0, true)
-CK_DEFINE_BLOCK_ROWS(ck_avx512_narrow_rows_Q5_K, ck_avx512_any_narrow_rows_Q5_K, Q5_K, load_pairs, 256,
-                     true, 0, false)
+CK_DEFINE_BOTH_ROWS(Q6_K, load_in_order, 256, 16, false, 32)
 
 #endif

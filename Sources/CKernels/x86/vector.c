@@ -134,7 +134,7 @@ const ck_kernels *ck_avx512_kernels(void) {
   return ck_avx2_kernels() && __builtin_cpu_supports("avx512f") &&
                  __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") &&
-                 __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bitalg")
+                 __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("gfni")
              ? &wide_kernels
              : NULL;
 }
