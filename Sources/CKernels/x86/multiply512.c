@@ -8,66 +8,122 @@ CK_AVX512_INLINE __m512i four(const int8_t *values) {
   return _mm512_set1_epi32((int)ck_load_u32(values));
 }
 
-/* Adds what one tile gives for `tokens` tokens from `first` on. All after `count` are constants: weights
- * that share a scale, whether there are minima, and whether activations have 16 bits. */
-CK_AVX512_INLINE void multiply_tile(ck_scratch256 *s, const ck_token512 *x, size_t first, size_t column,
-                                    size_t count, const int tokens, const size_t group,
-                                    const bool has_minima, const bool is_wide) {
+/* Most tokens that meet tiles at once. */
+enum { MOST_TOKENS = 8 };
+
+/* What tokens bring to the groups of 256 columns. Side by side they need one address. */
+typedef struct {
+  _Alignas(64) float steps[MOST_TOKENS][CK_TILE_COLUMNS / 32];
+  _Alignas(64) int32_t bias[MOST_TOKENS][CK_MOST_GROUPS];
+  _Alignas(64) float shares[MOST_TOKENS][CK_MOST_GROUPS]; /* of a minimum of 1; with minima only */
+} token_groups;
+
+/* Every row of activations goes on for 64 bytes from wherever this reads. */
+CK_AVX512_INLINE void take_groups(token_groups *to, const ck_token512 *x, size_t column, const int tokens,
+                                  const size_t group, const bool has_minima) {
+  for (int t = 0; t < tokens; t++) {
+    const __m256 steps = _mm256_loadu_ps(x[t].scales + column / 32);
+    const __m512i bias = _mm512_loadu_si512(x[t].bias + column / group);
+    _mm256_store_ps(to->steps[t], steps);
+    _mm512_store_si512(to->bias[t], bias);
+    if (has_minima) {
+      const __m256i lanes = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
+      const __m256i last = _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7);
+      const __m256 first8 = group == 32 ? steps : _mm256_permutevar8x32_ps(steps, lanes);
+      const __m256 last8 = group == 32 ? steps : _mm256_permutevar8x32_ps(steps, last);
+      const __m512 own = _mm512_insertf32x8(_mm512_castps256_ps512(first8), last8, 1);
+      _mm512_store_ps(to->shares[t], _mm512_mul_ps(_mm512_mul_ps(own, _mm512_set1_ps(0x1p-7f)),
+                                                   _mm512_cvtepi32_ps(bias)));
+    }
+  }
+}
+
+/* Adds what `tiles` give for `tokens` tokens from `first` on. All after `count` are constants: tokens, tiles,
+ * weights that share a scale, whether there are minima, and whether activations have 16 bits. */
+CK_AVX512_INLINE void multiply_tiles(ck_scratch256 *s, const ck_token512 *x, size_t first, size_t column,
+                                     size_t count, const int tokens, const int tiles, const size_t group,
+                                     const bool has_minima, const bool is_wide) {
   const ck_token512 *own = x + first;
-  __m512 sums[8];
-  for (int t = 0; t < tokens; t++) sums[t] = _mm512_load_ps(s->sums[first + (size_t)t]);
+  token_groups groups;
+  take_groups(&groups, own, column, tokens, group, has_minima);
+  __m512 sums[CK_MOST_TILES][MOST_TOKENS];
+  for (int k = 0; k < tiles; k++) {
+    for (int t = 0; t < tokens; t++) sums[k][t] = _mm512_load_ps(s[k].sums[first + (size_t)t]);
+  }
   for (size_t g = 0; g < count / group; g++) {
     const size_t at = column + g * group;
-    __m512i whole[8], upper[8];
+    __m512i whole[CK_MOST_TILES][MOST_TOKENS], upper[CK_MOST_TILES][MOST_TOKENS];
     for (int t = 0; t < tokens; t++) {
-      whole[t] = _mm512_set1_epi32(own[t].bias[at / group]);
-      upper[t] = _mm512_setzero_si512();
+      for (int k = 0; k < tiles; k++) {
+        whole[k][t] = _mm512_set1_epi32(groups.bias[t][g]);
+        upper[k][t] = _mm512_setzero_si512();
+      }
     }
     for (size_t i = 0; i < group / 4; i++) {
-      const __m512i w = _mm512_load_si512(s->bytes[g * (group / 4) + i]);
+      __m512i w[CK_MOST_TILES];
+      for (int k = 0; k < tiles; k++) w[k] = _mm512_load_si512(s[k].bytes[g * (group / 4) + i]);
       for (int t = 0; t < tokens; t++) {
+        const __m512i high = four(own[t].high + at + 4 * i);
         if (is_wide) {
-          upper[t] = _mm512_dpbusd_epi32(upper[t], w, four(own[t].high + at + 4 * i));
-          whole[t] = _mm512_dpbusd_epi32(whole[t], w, four(own[t].low + at + 4 * i));
+          const __m512i low = four(own[t].low + at + 4 * i);
+          for (int k = 0; k < tiles; k++) {
+            upper[k][t] = _mm512_dpbusd_epi32(upper[k][t], w[k], high);
+            whole[k][t] = _mm512_dpbusd_epi32(whole[k][t], w[k], low);
+          }
         } else {
-          whole[t] = _mm512_dpbusd_epi32(whole[t], w, four(own[t].high + at + 4 * i));
+          for (int k = 0; k < tiles; k++) whole[k][t] = _mm512_dpbusd_epi32(whole[k][t], w[k], high);
         }
       }
     }
-    for (int t = 0; t < tokens; t++) {
-      if (is_wide) whole[t] = _mm512_add_epi32(whole[t], _mm512_slli_epi32(upper[t], 8));
-      sums[t] = ck_add_group512(s, sums[t], g, whole[t], own[t].scales[at / 32], own[t].bias[at / group],
-                          has_minima);
+    for (int k = 0; k < tiles; k++) {
+      for (int t = 0; t < tokens; t++) {
+        if (is_wide) whole[k][t] = _mm512_add_epi32(whole[k][t], _mm512_slli_epi32(upper[k][t], 8));
+        sums[k][t] = ck_add_group512(s + k, sums[k][t], g, whole[k][t], groups.steps[t][g * group / 32],
+                                     groups.shares[t][g], has_minima);
+      }
     }
   }
-  for (int t = 0; t < tokens; t++) _mm512_store_ps(s->sums[first + (size_t)t], sums[t]);
+  for (int k = 0; k < tiles; k++) {
+    for (int t = 0; t < tokens; t++) _mm512_store_ps(s[k].sums[first + (size_t)t], sums[k][t]);
+  }
 }
 
-/* Tokens go through a tile in groups of nearly the same size: a small last group would leave the
- * multipliers waiting for their own results. */
-#define TOKENS(N, GROUP, MINIMA, WIDE)                                \
-  case N:                                                             \
-    multiply_tile(s, x, t, column, count, N, GROUP, MINIMA, WIDE);    \
+/* Tokens go through tiles in groups of nearly the same size: a small last group would leave the
+ * multipliers waiting for their own results. Two tiles share what is loaded of the tokens: with 12 chains of
+ * products, 8 loads go with 12 of them, where 8 chains of one tile take 9 loads for 8. */
+#define TOKENS(N, TILES, GROUP, MINIMA, WIDE)                                       \
+  case N:                                                                           \
+    multiply_tiles(s, x, t, column, count, N, TILES, GROUP, MINIMA, WIDE);          \
     break;
-#define MULTIPLY(NAME, GROUP, MINIMA, WIDE)                                                      \
-  CK_AVX512 static void NAME(ck_scratch256 *s, const ck_token512 *x, size_t first,               \
-                             size_t tokens, size_t column, size_t count) {                       \
-    /* 16-bit activations keep two chains a token: more of them do not fit the registers. */     \
-    const size_t most = (WIDE) ? 4 : 8;                                                          \
+#define MULTIPLY_TILES(NAME, TILES, MOST, GROUP, MINIMA, WIDE)                                   \
+  CK_AVX512 static void NAME##_##TILES(ck_scratch256 *s, const ck_token512 *x, size_t first,     \
+                                       size_t tokens, size_t column, size_t count) {             \
     for (size_t t = first; t < tokens;) {                                                        \
-      const size_t left = tokens - t, groups = (left + most - 1) / most;                         \
+      const size_t left = tokens - t, groups = (left + (MOST) - 1) / (MOST);                     \
       const size_t next = (left + groups - 1) / groups;                                          \
       switch (next) {                                                                            \
-        TOKENS(1, GROUP, MINIMA, WIDE)                                                           \
-        TOKENS(2, GROUP, MINIMA, WIDE)                                                           \
-        TOKENS(3, GROUP, MINIMA, WIDE)                                                           \
-        TOKENS(4, GROUP, MINIMA, WIDE)                                                           \
-        TOKENS(5, GROUP, MINIMA, WIDE)                                                           \
-        TOKENS(6, GROUP, MINIMA, WIDE)                                                           \
-        TOKENS(7, GROUP, MINIMA, WIDE)                                                           \
-        TOKENS(8, GROUP, MINIMA, WIDE)                                                           \
+        TOKENS(1, TILES, GROUP, MINIMA, WIDE)                                                    \
+        TOKENS(2, TILES, GROUP, MINIMA, WIDE)                                                    \
+        TOKENS(3, TILES, GROUP, MINIMA, WIDE)                                                    \
+        TOKENS(4, TILES, GROUP, MINIMA, WIDE)                                                    \
+        TOKENS(5, TILES, GROUP, MINIMA, WIDE)                                                    \
+        TOKENS(6, TILES, GROUP, MINIMA, WIDE)                                                    \
+        TOKENS(7, TILES, GROUP, MINIMA, WIDE)                                                    \
+        TOKENS(8, TILES, GROUP, MINIMA, WIDE)                                                    \
       }                                                                                          \
       t += next;                                                                                 \
+    }                                                                                            \
+  }
+/* 16-bit activations keep two chains a token and tile: more of them do not fit the registers. */
+#define MULTIPLY(NAME, GROUP, MINIMA, WIDE)                                                      \
+  MULTIPLY_TILES(NAME, 1, (WIDE) ? 4 : 8, GROUP, MINIMA, WIDE)                                   \
+  MULTIPLY_TILES(NAME, 2, (WIDE) ? 3 : 6, GROUP, MINIMA, WIDE)                                   \
+  static void NAME(ck_scratch256 *s, size_t tiles, const ck_token512 *x, size_t first,           \
+                   size_t tokens, size_t column, size_t count) {                                 \
+    if (tiles == 1) {                                                                            \
+      NAME##_1(s, x, first, tokens, column, count);                                              \
+    } else {                                                                                     \
+      NAME##_2(s, x, first, tokens, column, count);                                              \
     }                                                                                            \
   }
 
@@ -160,29 +216,36 @@ CK_AVX512 void ck_avx512_multiply_with(ck_avx512_products products, ck_matrix w,
     return;
   }
   ck_avx512_product *multiply = products[is_wide][type->group == 32][type->has_minima];
-  ck_scratch256 s;
-  for (size_t row = 0; row < w.rows; row += CK_TILE_ROWS) {
-    const size_t height = w.rows - row < CK_TILE_ROWS ? w.rows - row : CK_TILE_ROWS;
-    const __mmask16 is_row = (__mmask16)((1u << height) - 1);
-    const uint8_t *rows[CK_TILE_ROWS];
-    find_rows(rows, w, row, CK_TILE_ROWS);
+  ck_scratch256 s[CK_MOST_TILES];
+  for (size_t row = 0, height; row < w.rows; row += height) {
+    const size_t left_rows = w.rows - row, most = CK_MOST_TILES * CK_TILE_ROWS;
+    height = left_rows < most ? left_rows : most;
+    const size_t tiles = (height + CK_TILE_ROWS - 1) / CK_TILE_ROWS;
+    const uint8_t *rows[CK_MOST_TILES * CK_TILE_ROWS];
+    find_rows(rows, w, row, tiles * CK_TILE_ROWS);
     for (size_t done = 0; done < tokens; done += CK_TOKEN_GROUP) {
       const size_t group = tokens - done < CK_TOKEN_GROUP ? tokens - done : CK_TOKEN_GROUP;
       ck_token512 here[CK_TOKEN_GROUP];
       for (size_t t = 0; t < group; t++) {
         const size_t index = list ? (size_t)list[done + t] : done + t;
         here[t] = token_at((const uint8_t *)x + index * token_bytes, w.columns, type->group, is_wide);
-        _mm512_store_ps(s.sums[t], _mm512_setzero_ps());
+        for (size_t k = 0; k < tiles; k++) _mm512_store_ps(s[k].sums[t], _mm512_setzero_ps());
       }
       for (size_t column = 0; column < w.columns; column += CK_TILE_COLUMNS) {
         const size_t left = w.columns - column;
         const size_t count = left < CK_TILE_COLUMNS ? left : CK_TILE_COLUMNS;
-        type->load(rows, ck_bytes_of(blocks, column), count, &s);
-        multiply(&s, here, 0, group, column, count);
+        for (size_t k = 0; k < tiles; k++) {
+          type->load(rows + k * CK_TILE_ROWS, ck_bytes_of(blocks, column), count, &s[k]);
+        }
+        multiply(s, tiles, here, 0, group, column, count);
       }
       for (size_t t = 0; t < group; t++) {
-        _mm512_mask_storeu_ps(out + (done + t) * out_stride + row, is_row,
-                              _mm512_load_ps(s.sums[t]));
+        float *to = out + (done + t) * out_stride + row;
+        for (size_t k = 0; k < tiles; k++) {
+          const size_t own = height - k * CK_TILE_ROWS;
+          const __mmask16 is_row = own < CK_TILE_ROWS ? (__mmask16)((1u << own) - 1) : (__mmask16)0xffff;
+          _mm512_mask_storeu_ps(to + k * CK_TILE_ROWS, is_row, _mm512_load_ps(s[k].sums[t]));
+        }
       }
     }
   }

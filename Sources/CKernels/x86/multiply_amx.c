@@ -86,14 +86,14 @@ CK_AMX_INLINE void multiply_sixteen(ck_scratch256 *s, const ck_token512 *x, acti
     const size_t at = column + g * group;
     for (size_t t = 0; t < tokens; t++) {
       const int32_t bias = own[t].bias[at / group];
-      const float scale = own[t].scales[at / 32];
+      const float step = own[t].scales[at / 32], share = step * 0x1p-7f * (float)bias;
       __m512i whole = _mm512_load_si512(numbers.high[g % 2][t]);
       if (is_wide) {
         whole = _mm512_add_epi32(_mm512_slli_epi32(whole, 8), _mm512_load_si512(numbers.low[g % 2][t]));
       }
       whole = _mm512_add_epi32(whole, _mm512_set1_epi32(bias));
       float *sums = s->sums[first + t];
-      _mm512_store_ps(sums, ck_add_group512(s, _mm512_load_ps(sums), g, whole, scale, bias,
+      _mm512_store_ps(sums, ck_add_group512(s, _mm512_load_ps(sums), g, whole, step, share,
                                             has_minima));
     }
   }
@@ -128,7 +128,7 @@ static bool are_equidistant(const ck_token512 *x) {
   return distance > 0;
 }
 
-CK_AMX_INLINE void multiply_tokens(ck_scratch256 *s, const ck_token512 *x, size_t first,
+CK_AMX_INLINE void multiply_tokens(ck_scratch256 *s, size_t tiles, const ck_token512 *x, size_t first,
                                    size_t tokens, size_t column, size_t columns,
                                    const size_t group, const bool has_minima, const bool is_wide) {
   panel p;
@@ -141,16 +141,18 @@ CK_AMX_INLINE void multiply_tokens(ck_scratch256 *s, const ck_token512 *x, size_
                             .low = own->low + column,
                             .stride = (size_t)(own[1].high - own[0].high)}
             : gather(&p, own, count, column, columns, is_wide);
-    multiply_sixteen(s, x, values, first, count, column, columns, group, has_minima, is_wide);
+    for (size_t k = 0; k < tiles; k++) {
+      multiply_sixteen(s + k, x, values, first, count, column, columns, group, has_minima, is_wide);
+    }
     first += count;
   }
-  ck_avx512_vnni_products[is_wide][group == 32][has_minima](s, x, first, tokens, column, columns);
+  ck_avx512_vnni_products[is_wide][group == 32][has_minima](s, tiles, x, first, tokens, column, columns);
 }
 
 #define PRODUCT(NAME, GROUP, MINIMA, WIDE)                                                     \
-  CK_AMX static void NAME(ck_scratch256 *s, const ck_token512 *x, size_t first, size_t tokens, \
-                          size_t column, size_t columns) {                                     \
-    multiply_tokens(s, x, first, tokens, column, columns, GROUP, MINIMA, WIDE);                \
+  CK_AMX static void NAME(ck_scratch256 *s, size_t tiles, const ck_token512 *x, size_t first,  \
+                          size_t tokens, size_t column, size_t columns) {                      \
+    multiply_tokens(s, tiles, x, first, tokens, column, columns, GROUP, MINIMA, WIDE);         \
   }
 
 PRODUCT(narrow_32, 32, false, false)

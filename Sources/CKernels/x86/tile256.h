@@ -74,10 +74,10 @@ CK_AVX2_INLINE void ck_put_turned_bytes(ck_scratch256 *s, size_t c, size_t r, co
 }
 
 /* Fetches the next tile's part of row `r`, as sixteen streams are more than the hardware follows, and as
- * much of the memory behind the last row to the second cache, for the next sixteen rows. */
+ * much of the memory two tiles further on to the second cache: AVX-512 works on two at a time. */
 CK_AVX2_INLINE void ck_fetch_tile(const uint8_t *const rows[CK_TILE_ROWS], size_t r, size_t offset,
                                   size_t bytes) {
-  const uint8_t *next = rows[CK_TILE_ROWS - 1] + (rows[1] - rows[0]) + CK_TILE_ROWS * offset;
+  const uint8_t *next = rows[0] + 2 * CK_TILE_ROWS * (rows[1] - rows[0]) + CK_TILE_ROWS * offset;
   for (size_t line = 0; line < bytes; line += 64) {
     _mm_prefetch((const char *)rows[r] + offset + bytes + line, _MM_HINT_T0);
     _mm_prefetch((const char *)next + r * bytes + line, _MM_HINT_T1);

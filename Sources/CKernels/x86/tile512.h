@@ -7,20 +7,22 @@
 
 #if defined(__x86_64__)
 
-/* Adds what group `g` of the tile gives: `whole` times both scales, less the minimum's share. `bias` is
- * -128 times the sum of the activations. */
+/* Adds what group `g` of the tile gives: `whole` times both scales, less the minimum's share, which is that
+ * of a minimum of 1. */
 CK_AVX512_INLINE __m512 ck_add_group512(const ck_scratch256 *s, __m512 sums, size_t g, __m512i whole, float step,
-                                  int32_t bias, const bool has_minima) {
+                                        float share, const bool has_minima) {
   const __m512 scale = _mm512_mul_ps(_mm512_load_ps(s->scales[g]), _mm512_set1_ps(step));
   sums = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole), scale, sums);
-  if (!has_minima) return sums;
-  const __m512 sum = _mm512_set1_ps(step * 0x1p-7f * (float)bias);
-  return _mm512_fmadd_ps(_mm512_load_ps(s->minima[g]), sum, sums);
+  return has_minima ? _mm512_fmadd_ps(_mm512_load_ps(s->minima[g]), _mm512_set1_ps(share), sums) : sums;
 }
 
-/* Adds to the sums of tokens `first` ..< `tokens` what the tile at `column` of `count` columns gives. */
-typedef void ck_avx512_product(ck_scratch256 *s, const ck_token512 *x, size_t first, size_t tokens,
-                               size_t column, size_t count);
+/* Tiles whose rows meet the tokens together. */
+enum { CK_MOST_TILES = 2 };
+
+/* Adds to the sums of tokens `first` ..< `tokens` what the one or two tiles at `column` of `count` columns
+ * give. */
+typedef void ck_avx512_product(ck_scratch256 *s, size_t tiles, const ck_token512 *x, size_t first,
+                               size_t tokens, size_t column, size_t count);
 
 /* Products by width of the activations (16 bits: 1), weights that share a scale (32: 1, 16: 0), and whether
  * there are minima. */
