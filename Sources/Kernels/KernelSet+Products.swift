@@ -64,17 +64,17 @@ extension KernelSet {
   ) {
     check(w, x, tokens: tokens, outStride: outStride)
     guard tokens > 0 else { return }
-    let blocks = (w.rows + Self.rowBlock - 1) / Self.rowBlock
+    let block = Self.rowBlock(tokens: tokens)
+    let blocks = (w.rows + block - 1) / block
     pool.forEach(blocks, grain: Self.grain(columns: w.columns, tokens: tokens)) { range in
-      let rows =
-        range.lowerBound * Self.rowBlock..<min(w.rows, range.upperBound * Self.rowBlock)
+      let rows = range.lowerBound * block..<min(w.rows, range.upperBound * block)
       run(w.rows(rows), x, tokens: tokens, into: out + rows.lowerBound, outStride: outStride)
     }
   }
 
   /// Rows that are best multiplied together, what the widest kernel works on at once: work is divided at
   /// multiples of it.
-  public static var rowBlock: Int { 16 }
+  public static func rowBlock(tokens: Int) -> Int { tokens == 1 ? 16 : 32 }
 
   private func run(
     _ w: MatrixView, _ x: Activations, tokens: Int, into out: UnsafeMutablePointer<Float>,

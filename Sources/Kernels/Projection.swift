@@ -28,20 +28,21 @@ extension KernelSet {
     _ projections: [Projection], _ x: Activations, tokens: Int, pool: ComputePool
   ) {
     guard tokens > 0, let columns = projections.first?.weights.columns else { return }
+    let block = Self.rowBlock(tokens: tokens)
     var blocks = 0
     for projection in projections {
       precondition(projection.weights.columns == columns, "one input has one width")
-      blocks += Self.blockCount(projection)
+      blocks += Self.count(of: block, in: projection)
     }
     pool.forEach(blocks, grain: Self.grain(columns: columns, tokens: tokens)) { range in
       var first = 0
       for projection in projections {
-        let count = Self.blockCount(projection)
+        let count = Self.count(of: block, in: projection)
         let own = range.clamped(to: first..<first + count)
         if !own.isEmpty {
           let rows = projection.weights.rows
-          let start = (own.lowerBound - first) * Self.rowBlock
-          let end = min(rows, (own.upperBound - first) * Self.rowBlock)
+          let start = (own.lowerBound - first) * block
+          let end = min(rows, (own.upperBound - first) * block)
           multiply(
             projection.weights.rows(start..<end), x, tokens: tokens,
             into: projection.out + start, outStride: rows)
@@ -51,13 +52,13 @@ extension KernelSet {
     }
   }
 
-  private static func blockCount(_ projection: Projection) -> Int {
-    (projection.weights.rows + rowBlock - 1) / rowBlock
+  private static func count(of block: Int, in projection: Projection) -> Int {
+    (projection.weights.rows + block - 1) / block
   }
 
   /// Blocks of rows that are worth handing out: 64 Ki multiply-adds take some microseconds, ten times
   /// the cost of handing them out.
   static func grain(columns: Int, tokens: Int) -> Int {
-    max(1, (64 << 10) / max(1, columns * tokens * rowBlock))
+    max(1, (64 << 10) / max(1, columns * tokens * rowBlock(tokens: tokens)))
   }
 }

@@ -99,7 +99,7 @@ extension ExpertBlock {
   ) {
     let (scratch, kernels, hidden) = (run.scratch, run.kernels, run.config.hiddenSize)
     // A share of 64 Ki multiply-adds takes about ten times as long as handing it out.
-    let block = KernelSet.rowBlock
+    let block = KernelSet.rowBlock(tokens: job.rows)
     let blocks = (size + block - 1) / block
     let grain = max(1, (32 << 10) / max(1, hidden * job.rows * block))
     run.pool.forEach(slices.count * blocks, grain: grain) { range in
