@@ -40,16 +40,19 @@
   CK_AVX2 CK_DEFINE_ROWS(ck_avx2_narrow_rows_##NAME, ck_token256, NAME, ELEMENTS, GROUP, MINIMA,       \
                          NAME##_narrow_product, ck_narrow_offset(OFFSET), ck_put_whole, ck_add_panel)
 
-#define CK_DEFINE_AVX512_LEVELS(NAME, ELEMENTS, GROUP, MINIMA, OFFSET)                                 \
+#define CK_DEFINE_AVX512_TILE(NAME, ELEMENTS, GROUP, MINIMA, OFFSET)                                   \
   CK_AVX512_INLINE __m256i NAME##_bytes512(__m256i codes) { return ck_bytes512(codes, OFFSET); }       \
+  CK_AVX512 CK_DEFINE_TILE(ck_avx512_tile_##NAME, NAME, ELEMENTS, GROUP, MINIMA, NAME##_bytes512,      \
+                           ck_put_turned_bytes, 128)
+
+#define CK_DEFINE_AVX512_LEVELS(NAME, ELEMENTS, GROUP, MINIMA, OFFSET)                                 \
+  CK_DEFINE_AVX512_TILE(NAME, ELEMENTS, GROUP, MINIMA, OFFSET)                                         \
   CK_AVX512_INLINE __m256i NAME##_wide_product512(__m256i codes, const ck_token512 *x, size_t at) {    \
     return ck_multiply_codes512(ck_codes512(codes, OFFSET), x, at, true);                              \
   }                                                                                                    \
   CK_AVX512_INLINE __m256i NAME##_narrow_product512(__m256i codes, const ck_token512 *x, size_t at) {  \
     return ck_multiply_codes512(ck_codes512(codes, OFFSET), x, at, false);                             \
   }                                                                                                    \
-  CK_AVX512 CK_DEFINE_TILE(ck_avx512_tile_##NAME, NAME, ELEMENTS, GROUP, MINIMA, NAME##_bytes512,      \
-                           ck_put_turned_bytes, 128)                                                   \
   CK_AVX512 CK_DEFINE_ROWS(ck_avx512_any_rows_##NAME, ck_token512, NAME, ELEMENTS, GROUP, MINIMA,      \
                            NAME##_wide_product512, ck_offset512(OFFSET), ck_put_whole512,              \
                            ck_add_panel512)                                                            \

@@ -2,7 +2,7 @@
 #ifndef CK_IQ3_BOOK512_H
 #define CK_IQ3_BOOK512_H
 
-#include "define_levels.h"
+#include "turn512.h"
 
 #include "../internal/codebooks.h"
 
@@ -23,31 +23,23 @@ static const _Alignas(16) uint8_t ck_iq3_values[16] = {
     CK_POSITIVE(6), CK_POSITIVE(7), CK_NEGATIVE(0), CK_NEGATIVE(1), CK_NEGATIVE(2), CK_NEGATIVE(3),
     CK_NEGATIVE(4), CK_NEGATIVE(5), CK_NEGATIVE(6), CK_NEGATIVE(7)};
 
-/* Even indices of each 16 bytes, two groups, then odd ones: eight indices that take the low four signs of a
- * byte, and eight that take the high four. */
-#define CK_IQ3_ORDER 0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15
-
 /* A sign from its byte, as a row of a bit matrix; the eighth makes the number of signs even. */
 #define CK_SIGN(n) ((n) < 7 ? 1LL << (n) : 0x7fLL)
 /* The matrix that takes two signs to the top bits of the two nibbles: `gf2p8affineqb` wants the row of bit i in
  * byte 7 - i. */
 #define CK_TWO_SIGNS(first, second) (CK_SIGN(first) << 32 | CK_SIGN(second))
 
-/* The 256 weights of a block, 128 added: planes[j] has value j of the 64 indices in CK_IQ3_ORDER. A lookup is
- * two of 128 entries, chosen by the index' top bit; they take twice as long as other shuffles, so each brings
- * two values. `packed` has the scales and signs, of each two groups twice. */
-CK_AVX512_INLINE void ck_iq3_planes(__m512i planes[4], const uint8_t qs[64], __m512i packed) {
-  const __m512i order = _mm512_broadcast_i32x4(_mm_setr_epi8(CK_IQ3_ORDER));
+/* The weights of 64 indices, 128 added: planes[j] has value j of each. A lookup is two of 128 entries, chosen by
+ * the index' top bit; they take twice as long as other shuffles, so each brings two values. `signs` are sign
+ * bytes: the even eight bytes of both are indices that take the low four signs, the odd eight those that take the
+ * high four. */
+CK_AVX512_INLINE void ck_iq3_look_up(__m512i planes[4], __m512i index, __m512i signs) {
   const __m512i values =
       _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)(const void *)ck_iq3_values));
-  const __m512i index = _mm512_shuffle_epi8(_mm512_loadu_si512(qs), order);
-  const __mmask64 is_upper = _mm512_movepi8_mask(index);
-  /* Of each 32-bit word the four 7-bit indices of signs. */
-  const __m512i signs =
-      _mm512_multishift_epi64_epi8(_mm512_set1_epi64(0x352e2720150e0700LL), packed);
   const __m512i places[2] = {
       _mm512_broadcast_i32x4(_mm_set_epi64x(CK_TWO_SIGNS(4, 5), CK_TWO_SIGNS(0, 1))),
       _mm512_broadcast_i32x4(_mm_set_epi64x(CK_TWO_SIGNS(6, 7), CK_TWO_SIGNS(2, 3)))};
+  const __mmask64 is_upper = _mm512_movepi8_mask(index);
   for (int i = 0; i < 2; i++) {
     const uint8_t *book = ck_iq3_pairs[i];
     const __m512i low = _mm512_permutex2var_epi8(_mm512_load_si512(book), index,
@@ -62,11 +54,32 @@ CK_AVX512_INLINE void ck_iq3_planes(__m512i planes[4], const uint8_t qs[64], __m
   }
 }
 
-/* The scales and signs of a block's eight groups, each two of them twice. */
-CK_AVX512_INLINE __m512i ck_iq3_packed(const ck_block_IQ3_XXS *b) {
-  const __m512i all = _mm512_castsi256_si512(
-      _mm256_loadu_si256((const __m256i *)(const void *)b->scales_and_signs));
-  return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3), all);
+/* Sign bytes of each 32-bit word: the four 7-bit indices of signs. Their top bits are anything. */
+CK_AVX512_INLINE __m512i ck_iq3_signs(__m512i words) {
+  return _mm512_multishift_epi64_epi8(_mm512_set1_epi64(0x352e2720150e0700LL), words);
+}
+
+/* What sixteen blocks have besides indices: the words of scales and signs by group, and the halves. */
+typedef struct {
+  _Alignas(64) uint32_t words[8][CK_TILE_ROWS];
+  _Alignas(32) uint16_t halves[CK_TILE_ROWS];
+} ck_iq3_heads;
+
+CK_AVX512_INLINE void ck_iq3_copy_head(ck_iq3_heads *heads, int r, const ck_block_IQ3_XXS *b) {
+  for (int g = 0; g < 8; g++) copy_word(&heads->words[g][r], b->scales_and_signs + 4 * g);
+  copy_half(&heads->halves[r], &b->d);
+}
+
+/* Scales are in the upper four bits of words. */
+CK_AVX512_INLINE void ck_iq3_put_scales(__m512 scales[8], const ck_iq3_heads *heads) {
+  const __m512 half = _mm512_set1_ps(0.5f);
+  const __m512 d = _mm512_mul_ps(
+      half, _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(const void *)heads->halves)));
+  for (int g = 0; g < 8; g++) {
+    const __m512i word = _mm512_load_si512(heads->words[g]);
+    const __m512 small = _mm512_cvtepi32_ps(_mm512_srli_epi32(word, 28));
+    scales[g] = _mm512_mul_ps(d, _mm512_add_ps(small, half));
+  }
 }
 
 #endif

@@ -95,6 +95,6 @@ CK_AVX2_INLINE __m256i IQ4_XS_codes(const ck_block_IQ4_XS *b, int g, const ck_bl
   return _mm256_shuffle_epi8(ck_table16(ck_iq4_codes), ck_nibbles16(b->qs + 16 * g));
 }
 
-CK_DEFINE_LEVELS(IQ4_XS, 256, 32, false, 128)
+CK_DEFINE_AVX2_LEVELS(IQ4_XS, 256, 32, false, 128)
 
 #endif

@@ -1,49 +1,52 @@
-/* IQ3_XXS with AVX-512, whose byte permutations look the book up in registers. The layout is that of
- * decode_iq.c. */
+/* Tiles of IQ3_XXS with AVX-512. Indices are turned before they are looked up, a byte where there will be four. */
 #include "iq3_book512.h"
 
 #if defined(__x86_64__)
 
-typedef ck_block_IQ3_XXS ck_block_IQ3_XXS_512;
+/* The indices in `words` and the signs in `signs`, four bytes a row, of four rows in each 16 bytes: by index, even
+ * ones first; `first` is the first index' byte of signs, which two indices share. */
+CK_AVX512_INLINE __m512i by_index(__m512i words) {
+  const __m128i order = _mm_setr_epi8(0, 4, 8, 12, 2, 6, 10, 14, 1, 5, 9, 13, 3, 7, 11, 15);
+  return _mm512_shuffle_epi8(words, _mm512_broadcast_i32x4(order));
+}
 
-/* Four indices' weights in a lane: of each two groups the first four, the next, and so on. */
-CK_AVX512_INLINE void put_codes(uint8_t codes[CK_SUPER], const __m512i planes[4]) {
-  const __m512i even01 = _mm512_unpacklo_epi8(planes[0], planes[1]);
-  const __m512i even23 = _mm512_unpacklo_epi8(planes[2], planes[3]);
-  const __m512i odd01 = _mm512_unpackhi_epi8(planes[0], planes[1]);
-  const __m512i odd23 = _mm512_unpackhi_epi8(planes[2], planes[3]);
-  const __m512i even[2] = {_mm512_unpacklo_epi16(even01, even23), _mm512_unpackhi_epi16(even01, even23)};
-  const __m512i odd[2] = {_mm512_unpacklo_epi16(odd01, odd23), _mm512_unpackhi_epi16(odd01, odd23)};
-  for (int i = 0; i < 2; i++) {
-    _mm512_store_si512(codes + 128 * i, _mm512_unpacklo_epi32(even[i], odd[i]));
-    _mm512_store_si512(codes + 128 * i + 64, _mm512_unpackhi_epi32(even[i], odd[i]));
+CK_AVX512_INLINE __m512i signs_by_index(__m512i signs, int first) {
+  const __m128i order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 0, 4, 8, 12, 1, 5, 9, 13);
+  return _mm512_shuffle_epi8(
+      signs, _mm512_broadcast_i32x4(_mm_add_epi8(order, _mm_set1_epi8((char)first))));
+}
+
+CK_AVX512 void ck_avx512_tile_IQ3_XXS(const uint8_t *const rows[CK_TILE_ROWS], size_t offset, size_t count,
+                                      ck_scratch256 *s) {
+  (void)count; /* blocks have 256 columns */
+  ck_iq3_heads heads;
+  __m512i v[CK_TILE_ROWS];
+  for (int r = 0; r < CK_TILE_ROWS; r++) {
+    const ck_block_IQ3_XXS *b = (const void *)(rows[r] + offset);
+    ck_fetch_tile(rows, (size_t)r, offset, sizeof *b);
+    ck_iq3_copy_head(&heads, r, b);
+    v[r] = load64(b->qs);
   }
+  turn16(v);
+  for (int g = 0; g < 8; g++) {
+    const __m512i signs = ck_iq3_signs(_mm512_load_si512(heads.words[g]));
+    for (int half = 0; half < 2; half++) {
+      const int word = 2 * g + half;
+      __m512i p[4];
+      ck_iq3_look_up(p, by_index(v[word]), signs_by_index(signs, 2 * half));
+      const __m512i even01 = _mm512_unpacklo_epi8(p[0], p[1]), odd01 = _mm512_unpackhi_epi8(p[0], p[1]);
+      const __m512i even23 = _mm512_unpacklo_epi8(p[2], p[3]), odd23 = _mm512_unpackhi_epi8(p[2], p[3]);
+      const size_t first = 4 * (size_t)word;
+      put_bytes(s, first, _mm512_unpacklo_epi16(even01, even23));
+      put_bytes(s, first + 1, _mm512_unpacklo_epi16(odd01, odd23));
+      put_bytes(s, first + 2, _mm512_unpackhi_epi16(even01, even23));
+      put_bytes(s, first + 3, _mm512_unpackhi_epi16(odd01, odd23));
+    }
+  }
+  __m512 scales[8];
+  ck_iq3_put_scales(scales, &heads);
+  for (int g = 0; g < 8; g++) _mm512_store_ps(s->scales[g], scales[g]);
+  s->offset = 128;
 }
-
-CK_AVX512_INLINE void IQ3_XXS_512_scales(const ck_block_IQ3_XXS *b, float *scales, float *minima,
-                                         ck_block_note *note) {
-  (void)minima;
-  const __m512i packed = ck_iq3_packed(b);
-  const __m256i words =
-      _mm256_loadu_si256((const __m256i *)(const void *)b->scales_and_signs);
-  const __m256 small = _mm256_cvtepi32_ps(_mm256_srli_epi32(words, 28));
-  _mm256_storeu_ps(scales, _mm256_mul_ps(_mm256_set1_ps(0.5f * _cvtsh_ss(b->d)),
-                                         _mm256_add_ps(small, _mm256_set1_ps(0.5f))));
-  __m512i planes[4];
-  ck_iq3_planes(planes, b->qs, packed);
-  put_codes(note->codes, planes);
-}
-
-CK_AVX512_INLINE __m256i IQ3_XXS_512_codes(const ck_block_IQ3_XXS *b, int g,
-                                           const ck_block_note *note) {
-  (void)b;
-  const uint8_t *first = note->codes + 128 * (g % 2) + 16 * (g / 2);
-  return ck_two_halves(first, first + 64);
-}
-
-CK_AVX512_INLINE __m256i as_it_is(__m256i codes) { return codes; }
-
-CK_AVX512 CK_DEFINE_TILE(ck_avx512_tile_IQ3_XXS, IQ3_XXS_512, 256, 32, false, as_it_is,
-                         ck_put_turned_bytes, 128)
 
 #endif

@@ -70,7 +70,7 @@ CK_AVX2_INLINE __m256i Q4_K_codes(const ck_block_Q4_K *b, int g, const ck_block_
   return ck_nibbles32(b->qs + g / 2 * 32, g % 2);
 }
 
-CK_DEFINE_LEVELS(Q4_K, 256, 32, true, 0)
+CK_DEFINE_AVX2_LEVELS(Q4_K, 256, 32, true, 0)
 
 CK_AVX2_INLINE void Q5_K_scales(const ck_block_Q5_K *b, float *scales, float *minima,
                                  ck_block_note *note) {
@@ -84,7 +84,8 @@ CK_AVX2_INLINE __m256i Q5_K_codes(const ck_block_Q5_K *b, int g, const ck_block_
   return _mm256_or_si256(ck_nibbles32(b->qs + g / 2 * 32, g % 2), _mm256_slli_epi16(bit, 4));
 }
 
-CK_DEFINE_LEVELS(Q5_K, 256, 32, true, 0)
+CK_DEFINE_AVX2_LEVELS(Q5_K, 256, 32, true, 0)
+CK_DEFINE_AVX512_TILE(Q5_K, 256, 32, true, 0)
 
 CK_AVX2_INLINE void Q6_K_scales(const ck_block_Q6_K *b, float *scales, float *minima,
                                  ck_block_note *note) {
@@ -107,6 +108,7 @@ CK_AVX2_INLINE __m256i Q6_K_codes(const ck_block_Q6_K *b, int g, const ck_block_
   return _mm256_or_si256(low, _mm256_slli_epi16(bits, 4));
 }
 
-CK_DEFINE_LEVELS(Q6_K, 256, 16, false, 32)
+CK_DEFINE_AVX2_LEVELS(Q6_K, 256, 16, false, 32)
+CK_DEFINE_AVX512_TILE(Q6_K, 256, 16, false, 32)
 
 #endif

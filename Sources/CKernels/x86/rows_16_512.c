@@ -1,5 +1,5 @@
 /* One token by rows of the types with 16 bytes for 32 weights of 4 bits, IQ4_XS, IQ4_NL, MXFP4 and Q4_0, with
- * AVX-512. The layouts are those of decode_table.c and decode_blocks32.c. */
+ * AVX-512, and tiles of IQ4_XS. The layouts are those of decode_table.c and decode_blocks32.c. */
 #include "rows_block512.h"
 
 #if defined(__x86_64__)
@@ -30,7 +30,7 @@ CK_AVX512_INLINE __m512i multiply_nibbles(__m512i q, __m512i values, const bool 
 }
 
 /* Scales from a block's first eight bytes: the half, eight times 2 high bits, eight times 4 low ones. */
-CK_AVX512_INLINE void put_xs_scales(columns256 *c, __m512i first, __m512i lows) {
+CK_AVX512_INLINE void put_xs_scales(__m512 scales[8], __m512i first, __m512i lows) {
   const __m512i highs = _mm512_srli_epi32(first, 16);
   const __m512 d = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(first));
   for (unsigned g = 0; g < 8; g++) {
@@ -38,7 +38,7 @@ CK_AVX512_INLINE void put_xs_scales(columns256 *c, __m512i first, __m512i lows) 
     const __m512i six =
         _mm512_ternarylogic_epi32(_mm512_set1_epi32(15), _mm512_srli_epi32(lows, 4 * g),
                                   _mm512_and_si512(high, _mm512_set1_epi32(48)), 0xca);
-    c->scales[g] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_sub_epi32(six, _mm512_set1_epi32(32))));
+    scales[g] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_sub_epi32(six, _mm512_set1_epi32(32))));
   }
 }
 
@@ -63,7 +63,38 @@ CK_AVX512_INLINE void IQ4_XS_columns(rows16 b, const activations256 *x, columns2
     for (int half = 0; half < 2; half++) sums[half][i] = add_rows(v[half], 0);
   }
   for (int half = 0; half < 2; half++) put_lanes(c->whole + 4 * half, 1, sums[half]);
-  put_xs_scales(c, _mm512_load_si512(words[0]), _mm512_load_si512(words[1]));
+  put_xs_scales(c->scales, _mm512_load_si512(words[0]), _mm512_load_si512(words[1]));
+}
+
+/* Nibbles are turned before they are looked up, two in a byte. */
+CK_AVX512 void ck_avx512_tile_IQ4_XS(const uint8_t *const rows[CK_TILE_ROWS], size_t offset, size_t count,
+                                     ck_scratch256 *s) {
+  (void)count; /* blocks have 256 columns */
+  _Alignas(64) uint32_t words[2][CK_TILE_ROWS];
+  const __m512i values = table(ck_iq4_codes);
+  for (size_t half = 0; half < 2; half++) {
+    __m512i v[CK_TILE_ROWS];
+    for (size_t r = 0; r < CK_TILE_ROWS; r++) {
+      const ck_block_IQ4_XS *b = (const void *)(rows[r] + offset);
+      if (half == 0) {
+        ck_fetch_tile(rows, r, offset, sizeof *b);
+        copy_word(&words[0][r], b);
+        copy_word(&words[1][r], b->scales_l);
+      }
+      v[r] = load64(b->qs + 64 * half);
+    }
+    turn16(v);
+    for (size_t i = 0; i < 16; i++) {
+      /* Four words of a group: the first sixteen columns, and the last. */
+      const size_t first = 32 * half + i / 4 * 8 + i % 4;
+      put_bytes(s, first, _mm512_permutexvar_epi8(v[i], values));
+      put_bytes(s, first + 4, _mm512_permutexvar_epi8(_mm512_srli_epi16(v[i], 4), values));
+    }
+  }
+  __m512 scales[8];
+  put_xs_scales(scales, _mm512_load_si512(words[0]), _mm512_load_si512(words[1]));
+  for (int g = 0; g < 8; g++) _mm512_store_ps(s->scales[g], scales[g]);
+  s->offset = 128;
 }
 
 /* The nibbles of four blocks, which are `stride` bytes apart. */

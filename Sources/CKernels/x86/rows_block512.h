@@ -9,6 +9,7 @@
 #define CK_ROWS_BLOCK512_H
 
 #include "define_levels.h"
+#include "turn512.h"
 
 #if defined(__x86_64__)
 
@@ -46,8 +47,6 @@ CK_AVX512_INLINE const void *take_row(rows16 b, int r, const size_t bytes) {
 typedef struct {
   __m512i high[4], low[4];
 } activations256;
-
-CK_AVX512_INLINE __m512i load64(const void *p) { return _mm512_loadu_si512(p); }
 
 CK_AVX512_INLINE __m512i load32_twice(const void *p) {
   return _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)p));
@@ -98,35 +97,6 @@ CK_AVX512_INLINE __m512i add_rows(const __m512i v[4], const int packs) {
                             _mm512_unpackhi_epi32(v[2 * i], v[2 * i + 1]));
   }
   return _mm512_add_epi32(_mm512_unpacklo_epi64(w[0], w[1]), _mm512_unpackhi_epi64(w[0], w[1]));
-}
-
-/* Lane g of s[i], of rows 4 * i ..< 4 * i + 4, becomes lane i of whole[g * stride]. */
-CK_AVX512_INLINE void put_lanes(__m512i *whole, const int stride, const __m512i s[4]) {
-  const __m512i a = _mm512_shuffle_i32x4(s[0], s[1], 0x44), b = _mm512_shuffle_i32x4(s[2], s[3], 0x44);
-  const __m512i c = _mm512_shuffle_i32x4(s[0], s[1], 0xee), d = _mm512_shuffle_i32x4(s[2], s[3], 0xee);
-  whole[0] = _mm512_shuffle_i32x4(a, b, 0x88);
-  whole[stride] = _mm512_shuffle_i32x4(a, b, 0xdd);
-  whole[2 * stride] = _mm512_shuffle_i32x4(c, d, 0x88);
-  whole[3 * stride] = _mm512_shuffle_i32x4(c, d, 0xdd);
-}
-
-/* A copy that stays one: compilers would gather neighbouring ones in a vector, by shuffles. */
-CK_AVX512_INLINE void copy_word(uint32_t *to, const void *from) {
-  uint32_t word = ck_load_u32(from);
-  __asm__("" : "+r"(word));
-  *to = word;
-}
-
-CK_AVX512_INLINE void copy_half(uint16_t *to, const void *from) {
-  uint32_t half = ck_load_u16(from);
-  __asm__("" : "+r"(half));
-  *to = (uint16_t)half;
-}
-
-CK_AVX512_INLINE void copy_byte(uint8_t *to, const uint8_t *from) {
-  uint32_t byte = *from;
-  __asm__("" : "+r"(byte));
-  *to = (uint8_t)byte;
 }
 
 /* Adds what 256 columns at `column` give; no group of 16 columns has minima. Codes are levels and `offset`. */

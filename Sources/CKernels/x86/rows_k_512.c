@@ -1,4 +1,4 @@
-/* One token by rows of Q4_K, Q5_K and Q6_K with AVX-512. The layouts are those of decode_k.c. */
+/* One token by rows of Q4_K, Q5_K and Q6_K with AVX-512, and tiles of Q4_K. The layouts are those of decode_k.c. */
 #include "rows_block512.h"
 
 #if defined(__x86_64__)
@@ -23,15 +23,16 @@ typedef struct {
   _Alignas(64) uint32_t words[4][CK_TILE_ROWS];
 } block_heads;
 
+CK_AVX512_INLINE void copy_head(block_heads *heads, int r, const uint8_t *block) {
+  for (int i = 0; i < 4; i++) copy_word(&heads->words[i][r], block + 4 * i);
+}
+
 CK_AVX512_INLINE void copy_heads(block_heads *heads, rows16 b) {
-  for (int r = 0; r < CK_TILE_ROWS; r++) {
-    const uint8_t *head = row_at(b, r);
-    for (int i = 0; i < 4; i++) copy_word(&heads->words[i][r], head + 4 * i);
-  }
+  for (int r = 0; r < CK_TILE_ROWS; r++) copy_head(heads, r, row_at(b, r));
 }
 
 /* Scales and minima (ck_unpack_k_scales). */
-CK_AVX512_INLINE void put_scales(columns256 *c, const block_heads *heads) {
+CK_AVX512_INLINE void put_scales(__m512 to_scales[8], __m512 to_minima[8], const block_heads *heads) {
   const __m512i halves = _mm512_load_si512(heads->words[0]), first = _mm512_load_si512(heads->words[1]);
   const __m512i second = _mm512_load_si512(heads->words[2]), third = _mm512_load_si512(heads->words[3]);
   const __m512 d = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(halves));
@@ -49,8 +50,8 @@ CK_AVX512_INLINE void put_scales(columns256 *c, const block_heads *heads) {
   for (int g = 0; g < 8; g++) {
     const __m512i scale = _mm512_srli_epi32(scales[g / 4], 8 * (unsigned)(g % 4));
     const __m512i minimum = _mm512_srli_epi32(minima[g / 4], 8 * (unsigned)(g % 4));
-    c->scales[g] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_and_si512(scale, byte)));
-    c->minima[g] = _mm512_mul_ps(dmin, _mm512_cvtepi32_ps(_mm512_and_si512(minimum, byte)));
+    to_scales[g] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_and_si512(scale, byte)));
+    to_minima[g] = _mm512_mul_ps(dmin, _mm512_cvtepi32_ps(_mm512_and_si512(minimum, byte)));
   }
 }
 
@@ -86,7 +87,41 @@ CK_AVX512_INLINE void Q4_K_columns(rows16 b, const activations256 *x, columns256
   }
   put_lanes(c->whole, 2, even_sums);
   put_lanes(c->whole + 1, 2, odd_sums);
-  put_scales(c, &heads);
+  put_scales(c->scales, c->minima, &heads);
+}
+
+/* Nibbles are turned before they are taken apart. */
+CK_AVX512 void ck_avx512_tile_Q4_K(const uint8_t *const rows[CK_TILE_ROWS], size_t offset, size_t count,
+                                   ck_scratch256 *s) {
+  (void)count; /* blocks have 256 columns */
+  block_heads heads;
+  const __m512i low = _mm512_set1_epi8(15), top = _mm512_set1_epi8((char)128);
+  for (size_t half = 0; half < 2; half++) {
+    __m512i v[CK_TILE_ROWS];
+    for (size_t r = 0; r < CK_TILE_ROWS; r++) {
+      const ck_block_Q4_K *b = (const void *)(rows[r] + offset);
+      if (half == 0) {
+        ck_fetch_tile(rows, r, offset, sizeof *b);
+        copy_head(&heads, (int)r, (const uint8_t *)b);
+      }
+      v[r] = load64(b->qs + 64 * half);
+    }
+    turn16(v);
+    for (size_t i = 0; i < 16; i++) {
+      /* Eight words of two groups. Of a level's byte, the nibble and the 128: (v & low) | top. */
+      const size_t first = 32 * half + i / 8 * 16 + i % 8;
+      put_bytes(s, first, _mm512_ternarylogic_epi32(v[i], low, top, 0xea));
+      put_bytes(s, first + 8,
+                _mm512_ternarylogic_epi32(_mm512_srli_epi16(v[i], 4), low, top, 0xea));
+    }
+  }
+  __m512 scales[8], minima[8];
+  put_scales(scales, minima, &heads);
+  for (int g = 0; g < 8; g++) {
+    _mm512_store_ps(s->scales[g], scales[g]);
+    _mm512_store_ps(s->minima[g], minima[g]);
+  }
+  s->offset = 128;
 }
 
 /* Nibbles with the fifth bits, which `bits` has, once for each lane, at places `first_place` + 2 * lane. */
@@ -121,7 +156,7 @@ CK_AVX512_INLINE void Q5_K_columns(rows16 b, const activations256 *x, columns256
   }
   put_lanes(c->whole, 2, even_sums);
   put_lanes(c->whole + 1, 2, odd_sums);
-  put_scales(c, &heads);
+  put_scales(c->scales, c->minima, &heads);
 }
 
 CK_DEFINE_BOTH_ROWS(Q4_K, load_alternating, 256, 32, true, 0)
