@@ -40,13 +40,22 @@
   CK_AVX2 CK_DEFINE_ROWS(ck_avx2_narrow_rows_##NAME, ck_token256, NAME, ELEMENTS, GROUP, MINIMA,       \
                          NAME##_narrow_product, ck_narrow_offset(OFFSET), ck_put_whole, ck_add_panel)
 
-#define CK_DEFINE_AVX512_TILE(NAME, ELEMENTS, GROUP, MINIMA, OFFSET)                                   \
+#define CK_DEFINE_AVX512_TILE(FUNCTION, NAME, ELEMENTS, GROUP, MINIMA, OFFSET)                         \
   CK_AVX512_INLINE __m256i NAME##_bytes512(__m256i codes) { return ck_bytes512(codes, OFFSET); }       \
-  CK_AVX512 CK_DEFINE_TILE(ck_avx512_tile_##NAME, NAME, ELEMENTS, GROUP, MINIMA, NAME##_bytes512,      \
+  CK_AVX512 CK_DEFINE_TILE(FUNCTION, NAME, ELEMENTS, GROUP, MINIMA, NAME##_bytes512,                   \
                            ck_put_turned_bytes, 128)
 
 #define CK_DEFINE_AVX512_LEVELS(NAME, ELEMENTS, GROUP, MINIMA, OFFSET)                                 \
-  CK_DEFINE_AVX512_TILE(NAME, ELEMENTS, GROUP, MINIMA, OFFSET)                                         \
+  CK_DEFINE_AVX512_TILE(ck_avx512_tile_##NAME, NAME, ELEMENTS, GROUP, MINIMA, OFFSET)                  \
+  CK_DEFINE_AVX512_ROWS(NAME, ELEMENTS, GROUP, MINIMA, OFFSET)
+
+/* The same of a type that has a tile of its own for 256 columns (rows_16_512.c). */
+#define CK_DEFINE_PACKED_LEVELS(NAME, ELEMENTS, GROUP, MINIMA, OFFSET)                                 \
+  CK_DEFINE_AVX2_LEVELS(NAME, ELEMENTS, GROUP, MINIMA, OFFSET)                                         \
+  CK_DEFINE_AVX512_TILE(ck_avx512_any_tile_##NAME, NAME, ELEMENTS, GROUP, MINIMA, OFFSET)              \
+  CK_DEFINE_AVX512_ROWS(NAME, ELEMENTS, GROUP, MINIMA, OFFSET)
+
+#define CK_DEFINE_AVX512_ROWS(NAME, ELEMENTS, GROUP, MINIMA, OFFSET)                                   \
   CK_AVX512_INLINE __m256i NAME##_wide_product512(__m256i codes, const ck_token512 *x, size_t at) {    \
     return ck_multiply_codes512(ck_codes512(codes, OFFSET), x, at, true);                              \
   }                                                                                                    \

@@ -32,7 +32,7 @@ CK_AVX2_INLINE __m256i Q4_0_codes(const ck_block_Q4_0 *b, int g, const ck_block_
   return ck_nibbles16(b->qs);
 }
 
-CK_DEFINE_LEVELS(Q4_0, 32, 32, false, 8)
+CK_DEFINE_PACKED_LEVELS(Q4_0, 32, 32, false, 8)
 
 CK_AVX2_INLINE void Q4_1_scales(const ck_block_Q4_1 *b, float *scales, float *minima,
                                  ck_block_note *note) {
@@ -98,7 +98,7 @@ CK_AVX2_INLINE __m256i IQ4_NL_codes(const ck_block_IQ4_NL *b, int g, const ck_bl
   return _mm256_shuffle_epi8(ck_table16(ck_iq4_codes), ck_nibbles16(b->qs));
 }
 
-CK_DEFINE_LEVELS(IQ4_NL, 32, 32, false, 128)
+CK_DEFINE_PACKED_LEVELS(IQ4_NL, 32, 32, false, 128)
 
 CK_AVX2_INLINE void MXFP4_scales(const ck_block_MXFP4 *b, float *scales, float *minima,
                                  ck_block_note *note) {
@@ -113,7 +113,7 @@ CK_AVX2_INLINE __m256i MXFP4_codes(const ck_block_MXFP4 *b, int g, const ck_bloc
   return _mm256_shuffle_epi8(ck_table16(ck_fp4_codes), ck_nibbles16(b->qs));
 }
 
-CK_DEFINE_LEVELS(MXFP4, 32, 32, false, 12)
+CK_DEFINE_PACKED_LEVELS(MXFP4, 32, 32, false, 12)
 
 CK_AVX2_INLINE void NVFP4_scales(const ck_block_NVFP4 *b, float *scales, float *minima,
                                  ck_block_note *note) {

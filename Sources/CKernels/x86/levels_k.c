@@ -85,7 +85,7 @@ CK_AVX2_INLINE __m256i Q5_K_codes(const ck_block_Q5_K *b, int g, const ck_block_
 }
 
 CK_DEFINE_AVX2_LEVELS(Q5_K, 256, 32, true, 0)
-CK_DEFINE_AVX512_TILE(Q5_K, 256, 32, true, 0)
+CK_DEFINE_AVX512_TILE(ck_avx512_tile_Q5_K, Q5_K, 256, 32, true, 0)
 
 CK_AVX2_INLINE void Q6_K_scales(const ck_block_Q6_K *b, float *scales, float *minima,
                                  ck_block_note *note) {
@@ -109,6 +109,6 @@ CK_AVX2_INLINE __m256i Q6_K_codes(const ck_block_Q6_K *b, int g, const ck_block_
 }
 
 CK_DEFINE_AVX2_LEVELS(Q6_K, 256, 16, false, 32)
-CK_DEFINE_AVX512_TILE(Q6_K, 256, 16, false, 32)
+CK_DEFINE_AVX512_TILE(ck_avx512_tile_Q6_K, Q6_K, 256, 16, false, 32)
 
 #endif

@@ -1,5 +1,5 @@
 /* One token by rows of the types with 16 bytes for 32 weights of 4 bits, IQ4_XS, IQ4_NL, MXFP4 and Q4_0, with
- * AVX-512, and tiles of IQ4_XS. The layouts are those of decode_table.c and decode_blocks32.c. */
+ * AVX-512, and their tiles. The layouts are those of decode_table.c and decode_blocks32.c. */
 #include "rows_block512.h"
 
 #if defined(__x86_64__)
@@ -66,7 +66,20 @@ CK_AVX512_INLINE void IQ4_XS_columns(rows16 b, const activations256 *x, columns2
   put_xs_scales(c->scales, _mm512_load_si512(words[0]), _mm512_load_si512(words[1]));
 }
 
-/* Nibbles are turned before they are looked up, two in a byte. */
+/* Puts down the half of a tile that sixteen words of nibbles make, turned before they are looked up: four words are
+ * those of a group's first sixteen columns, and of its last. Codes that are the nibbles get `more`. */
+CK_AVX512_INLINE void put_nibbles(ck_scratch256 *s, size_t half, const __m512i v[16], __m512i values,
+                                  const bool has_table, __m512i more) {
+  for (size_t i = 0; i < 16; i++) {
+    const size_t first = 32 * half + i / 4 * 8 + i % 4;
+    const __m512i low = v[i], high = _mm512_srli_epi16(v[i], 4);
+    put_bytes(s, first, has_table ? _mm512_permutexvar_epi8(low, values)
+                                  : _mm512_add_epi8(low_nibbles(low), more));
+    put_bytes(s, first + 4, has_table ? _mm512_permutexvar_epi8(high, values)
+                                      : _mm512_add_epi8(low_nibbles(high), more));
+  }
+}
+
 CK_AVX512 void ck_avx512_tile_IQ4_XS(const uint8_t *const rows[CK_TILE_ROWS], size_t offset, size_t count,
                                      ck_scratch256 *s) {
   (void)count; /* blocks have 256 columns */
@@ -84,12 +97,7 @@ CK_AVX512 void ck_avx512_tile_IQ4_XS(const uint8_t *const rows[CK_TILE_ROWS], si
       v[r] = load64(b->qs + 64 * half);
     }
     turn16(v);
-    for (size_t i = 0; i < 16; i++) {
-      /* Four words of a group: the first sixteen columns, and the last. */
-      const size_t first = 32 * half + i / 4 * 8 + i % 4;
-      put_bytes(s, first, _mm512_permutexvar_epi8(v[i], values));
-      put_bytes(s, first + 4, _mm512_permutexvar_epi8(_mm512_srli_epi16(v[i], 4), values));
-    }
+    put_nibbles(s, half, v, values, true, _mm512_setzero_si512());
   }
   __m512 scales[8];
   put_xs_scales(scales, _mm512_load_si512(words[0]), _mm512_load_si512(words[1]));
@@ -121,8 +129,8 @@ CK_AVX512_INLINE __m512 from_exponents(const uint8_t exponents[CK_TILE_ROWS]) {
       _mm512_cmplt_epu32_mask(e, _mm512_set1_epi32(2)), normal, subnormal));
 }
 
-/* A type of blocks of 32: its scales, WORDs in MEMBER that COPY copies, by FROM; its CODES, or the nibbles themselves, which allow
- * sums to be PACKED. */
+/* A type of blocks of 32: its scales, WORDs in MEMBER that COPY copies, by FROM; its CODES, or the nibbles
+ * themselves; how many times sums can be PACKED. */
 #define COLUMNS(NAME, WORD, COPY, MEMBER, FROM, CODES, HAS_TABLE, PACKS)                                      \
   CK_AVX512_INLINE void NAME##_columns(rows16 b, const activations256 *x, columns256 *c,                \
                                        const bool is_wide) {                                            \
@@ -148,10 +156,42 @@ CK_AVX512_INLINE __m512 from_exponents(const uint8_t exponents[CK_TILE_ROWS]) {
     for (int g = 0; g < 8; g++) c->scales[g] = FROM(words[g]);                                          \
   }
 
+/* A tile of the same; less than 256 columns go the way of other types. Codes are levels and OFFSET. */
+#define TILE(NAME, WORD, COPY, MEMBER, FROM, CODES, HAS_TABLE, OFFSET)                                  \
+  CK_AVX512 void ck_avx512_tile_##NAME(const uint8_t *const rows[CK_TILE_ROWS], size_t offset,          \
+                                       size_t count, ck_scratch256 *s) {                                \
+    if (count != CK_TILE_COLUMNS) {                                                                     \
+      ck_avx512_any_tile_##NAME(rows, offset, count, s);                                                \
+      return;                                                                                           \
+    }                                                                                                   \
+    _Alignas(64) WORD words[8][CK_TILE_ROWS];                                                           \
+    const __m512i more = _mm512_set1_epi8((char)(128 - (OFFSET)));                                      \
+    const __m512i values = _mm512_add_epi8(table(CODES), more);                                         \
+    for (size_t half = 0; half < 2; half++) {                                                           \
+      __m512i v[CK_TILE_ROWS];                                                                          \
+      for (size_t r = 0; r < CK_TILE_ROWS; r++) {                                                       \
+        const ck_block_##NAME *b = (const void *)(rows[r] + offset);                                    \
+        if (half == 0) {                                                                                \
+          ck_fetch_tile(rows, r, offset, 8 * sizeof *b);                                                \
+          for (int g = 0; g < 8; g++) COPY(&words[g][r], &b[g].MEMBER);                                 \
+        }                                                                                               \
+        v[r] = four_blocks(b[4 * half].qs, sizeof *b);                                                  \
+      }                                                                                                 \
+      turn16(v);                                                                                        \
+      put_nibbles(s, half, v, values, HAS_TABLE, more);                                                 \
+    }                                                                                                   \
+    for (int g = 0; g < 8; g++) _mm512_store_ps(s->scales[g], FROM(words[g]));                          \
+    s->offset = 128;                                                                                    \
+  }
+
 /* Eight products of a code of 24 at most are less than 2^15. */
 COLUMNS(MXFP4, uint8_t, copy_byte, e, from_exponents, ck_fp4_codes, true, 1)
 COLUMNS(IQ4_NL, uint16_t, copy_half, d, from_halves, ck_iq4_codes, true, 0)
 COLUMNS(Q4_0, uint16_t, copy_half, d, from_halves, ck_iq4_codes, false, 2)
+
+TILE(MXFP4, uint8_t, copy_byte, e, from_exponents, ck_fp4_codes, true, 12)
+TILE(IQ4_NL, uint16_t, copy_half, d, from_halves, ck_iq4_codes, true, 128)
+TILE(Q4_0, uint16_t, copy_half, d, from_halves, ck_iq4_codes, false, 8)
 
 CK_DEFINE_BOTH_ROWS(IQ4_XS, load_quarters, 256, 32, false, 128)
 CK_DEFINE_BOTH_ROWS(IQ4_NL, load_quarters, 32, 32, false, 128)

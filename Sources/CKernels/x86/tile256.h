@@ -89,7 +89,8 @@ typedef void ck_avx2_tile(const uint8_t *const rows[CK_TILE_ROWS], size_t offset
                           ck_scratch256 *s);
 
 #define CK_DECLARE_AVX2_TILE(NAME, GROUP, MINIMA) \
-  ck_avx2_tile ck_avx2_tile_##NAME, ck_avx2_narrow_tile_##NAME, ck_avx512_tile_##NAME;
+  ck_avx2_tile ck_avx2_tile_##NAME, ck_avx2_narrow_tile_##NAME, ck_avx512_tile_##NAME, \
+      ck_avx512_any_tile_##NAME;
 CK_EACH_LEVEL_TYPE(CK_DECLARE_AVX2_TILE)
 #undef CK_DECLARE_AVX2_TILE
 
