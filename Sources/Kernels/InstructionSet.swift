@@ -15,7 +15,7 @@ public enum InstructionSet: String, CaseIterable, Sendable {
   /// x86-64 with AVX2, FMA and F16C (Haswell and later, Zen). Products of quantised weights take
   /// activations quantised to 16 bits, 32 to a scale, as those of all sets that follow do.
   case avx2
-  /// x86-64 with AVX-512 VNNI, VBMI and BITALG (Ice Lake and later, Zen 4 and later).
+  /// x86-64 with AVX-512 VNNI, VBMI and GFNI (Ice Lake and later, Zen 4 and later).
   case avx512
   /// AVX-512, and products of many tokens in AMX's tiles (Sapphire Rapids and later), to the same bits but for
   /// products with BF16 weights, which are as good.

@@ -115,7 +115,7 @@ const ck_kernels *ck_scalar_kernels(void);
 /* AVX2 + FMA + F16C; NULL where the CPU or the build has none. */
 const ck_kernels *_Nullable ck_avx2_kernels(void);
 
-/* AVX-512 with VNNI, VBMI and BITALG (Ice Lake and later, Zen 4 and later); NULL where the CPU or the
+/* AVX-512 with VNNI, VBMI and GFNI (Ice Lake and later, Zen 4 and later); NULL where the CPU or the
  * build has none. */
 const ck_kernels *_Nullable ck_avx512_kernels(void);
 

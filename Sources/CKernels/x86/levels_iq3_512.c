@@ -3,13 +3,14 @@
 
 #if defined(__x86_64__)
 
-/* The indices in `words` and the signs in `signs`, four bytes a row, of four rows in each 16 bytes: by index, even
- * ones first; `first` is the first index' byte of signs, which two indices share. */
+/* Four indices of each row, four rows in 16 bytes, by index: those of the first index of all four rows, of the
+ * third, the second and the last. */
 CK_AVX512_INLINE __m512i by_index(__m512i words) {
   const __m128i order = _mm_setr_epi8(0, 4, 8, 12, 2, 6, 10, 14, 1, 5, 9, 13, 3, 7, 11, 15);
   return _mm512_shuffle_epi8(words, _mm512_broadcast_i32x4(order));
 }
 
+/* The sign bytes of these indices, two of which share one; `first` is the first of the row's four. */
 CK_AVX512_INLINE __m512i signs_by_index(__m512i signs, int first) {
   const __m128i order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 0, 4, 8, 12, 1, 5, 9, 13);
   return _mm512_shuffle_epi8(
