@@ -89,7 +89,7 @@ bench-stream: build
 
 # Matrix products by type and instruction set, and a model of 12 GB in memory, on a quiet machine.
 # PEERS="--peer llama=path/to/llama-bench,--repack,0" adds other engines, "--reference path/to/test-backend-ops"
-# llama.cpp's own products beside ours (recipes/results/kernels-avx2.md).
+# llama.cpp's own products beside ours (recipes/results/kernels.md).
 KERNEL_BENCH = $(BENCH_DIR)/kernel_bench
 bench-kernels: build
 	mkdir -p $(BENCH_DIR)
