@@ -218,7 +218,7 @@ def main():
     parser.add_argument("--prefill", default="512,2048")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peer", action="append", default=[])
-    parser.add_argument("--reference", help="llama.cpp's test-backend-ops; minutes for types of IQ1 and IQ2")
+    parser.add_argument("--reference", help="llama.cpp's test-backend-ops; a minute for types of IQ1 and IQ2")
     parser.add_argument("--results", default="recipes/results")
     options = parser.parse_args()
     for text in options.peer:
