@@ -72,8 +72,8 @@ extension KernelSet {
     }
   }
 
-  /// Rows that are best multiplied together, what the widest kernel works on at once: work is divided at
-  /// multiples of it.
+  /// Rows that are best multiplied together by `tokens` tokens, what the widest kernel works on at once: work is
+  /// divided at multiples of it. With one token shares of 32 come out less even, which takes 4 % of the speed.
   public static func rowBlock(tokens: Int) -> Int { tokens == 1 ? 16 : 32 }
 
   private func run(

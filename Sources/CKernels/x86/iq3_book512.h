@@ -73,8 +73,7 @@ CK_AVX512_INLINE void ck_iq3_copy_head(ck_iq3_heads *heads, int r, const ck_bloc
 /* Scales are in the upper four bits of words. */
 CK_AVX512_INLINE void ck_iq3_put_scales(__m512 scales[8], const ck_iq3_heads *heads) {
   const __m512 half = _mm512_set1_ps(0.5f);
-  const __m512 d = _mm512_mul_ps(
-      half, _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(const void *)heads->halves)));
+  const __m512 d = _mm512_mul_ps(half, from_halves(heads->halves));
   for (int g = 0; g < 8; g++) {
     const __m512i word = _mm512_load_si512(heads->words[g]);
     const __m512 small = _mm512_cvtepi32_ps(_mm512_srli_epi32(word, 28));

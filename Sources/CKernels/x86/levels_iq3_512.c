@@ -44,9 +44,7 @@ CK_AVX512 void ck_avx512_tile_IQ3_XXS(const uint8_t *const rows[CK_TILE_ROWS], s
       put_bytes(s, first + 3, _mm512_unpackhi_epi16(odd01, odd23));
     }
   }
-  __m512 scales[8];
-  ck_iq3_put_scales(scales, &heads);
-  for (int g = 0; g < 8; g++) _mm512_store_ps(s->scales[g], scales[g]);
+  ck_iq3_put_scales((__m512 *)(void *)s->scales, &heads);
   s->offset = 128;
 }
 

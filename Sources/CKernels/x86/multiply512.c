@@ -91,9 +91,9 @@ CK_AVX512_INLINE void multiply_tiles(ck_scratch256 *s, const ck_token512 *x, siz
 /* Tokens go through tiles in groups of nearly the same size: a small last group would leave the
  * multipliers waiting for their own results. Two tiles share what is loaded of the tokens: with 12 chains of
  * products, 8 loads go with 12 of them, where 8 chains of one tile take 9 loads for 8. */
-#define TOKENS(N, TILES, GROUP, MINIMA, WIDE)                                       \
-  case N:                                                                           \
-    multiply_tiles(s, x, t, column, count, N, TILES, GROUP, MINIMA, WIDE);          \
+#define TOKENS(N, TILES, MOST, GROUP, MINIMA, WIDE)                                                        \
+  case N:                                                                                                  \
+    if ((N) <= (MOST)) multiply_tiles(s, x, t, column, count, N, TILES, GROUP, MINIMA, WIDE);               \
     break;
 #define MULTIPLY_TILES(NAME, TILES, MOST, GROUP, MINIMA, WIDE)                                   \
   CK_AVX512 static void NAME##_##TILES(ck_scratch256 *s, const ck_token512 *x, size_t first,     \
@@ -102,14 +102,14 @@ CK_AVX512_INLINE void multiply_tiles(ck_scratch256 *s, const ck_token512 *x, siz
       const size_t left = tokens - t, groups = (left + (MOST) - 1) / (MOST);                     \
       const size_t next = (left + groups - 1) / groups;                                          \
       switch (next) {                                                                            \
-        TOKENS(1, TILES, GROUP, MINIMA, WIDE)                                                    \
-        TOKENS(2, TILES, GROUP, MINIMA, WIDE)                                                    \
-        TOKENS(3, TILES, GROUP, MINIMA, WIDE)                                                    \
-        TOKENS(4, TILES, GROUP, MINIMA, WIDE)                                                    \
-        TOKENS(5, TILES, GROUP, MINIMA, WIDE)                                                    \
-        TOKENS(6, TILES, GROUP, MINIMA, WIDE)                                                    \
-        TOKENS(7, TILES, GROUP, MINIMA, WIDE)                                                    \
-        TOKENS(8, TILES, GROUP, MINIMA, WIDE)                                                    \
+        TOKENS(1, TILES, MOST, GROUP, MINIMA, WIDE)                                              \
+        TOKENS(2, TILES, MOST, GROUP, MINIMA, WIDE)                                              \
+        TOKENS(3, TILES, MOST, GROUP, MINIMA, WIDE)                                              \
+        TOKENS(4, TILES, MOST, GROUP, MINIMA, WIDE)                                              \
+        TOKENS(5, TILES, MOST, GROUP, MINIMA, WIDE)                                              \
+        TOKENS(6, TILES, MOST, GROUP, MINIMA, WIDE)                                              \
+        TOKENS(7, TILES, MOST, GROUP, MINIMA, WIDE)                                              \
+        TOKENS(8, TILES, MOST, GROUP, MINIMA, WIDE)                                              \
       }                                                                                          \
       t += next;                                                                                 \
     }                                                                                            \
@@ -145,7 +145,7 @@ ck_avx512_products ck_avx512_vnni_products = {
 typedef struct {
   ck_avx2_tile *load;
   ck_avx512_rows8 *rows[2]; /* one token, with 8-bit activations and with 16-bit ones */
-  ck_avx512_rows16 *blocks[2]; /* the same of a multiple of 256 columns; or NULL */
+  ck_avx512_rows16 *rows16[2]; /* the same of a multiple of 256 columns; or NULL */
   uint8_t group;            /* weights that share a scale: 16 or 32 */
   bool has_minima;
 } type_kernels;
@@ -157,11 +157,11 @@ typedef struct {
 #define OWN(NAME, GROUP, MINIMA)                                                   \
   [CK_##NAME] = {.load = ck_avx512_tile_##NAME,                                    \
                  .rows = {ck_avx512_any_narrow_rows_##NAME, ck_avx512_any_rows_##NAME}, \
-                 .blocks = {ck_avx512_narrow_rows_##NAME, ck_avx512_rows_##NAME},  \
+                 .rows16 = {ck_avx512_narrow_rows_##NAME, ck_avx512_rows_##NAME},  \
                  .group = GROUP, .has_minima = MINIMA},
 #define SUPER(NAME, GROUP, MINIMA)                                                 \
   [CK_##NAME] = {.load = ck_avx512_tile_##NAME,                                    \
-                 .blocks = {ck_avx512_narrow_rows_##NAME, ck_avx512_rows_##NAME},  \
+                 .rows16 = {ck_avx512_narrow_rows_##NAME, ck_avx512_rows_##NAME},  \
                  .group = GROUP, .has_minima = MINIMA},
 static const type_kernels types[CK_TYPES] = {CK_EACH_ANY_TYPE(TYPE) CK_EACH_OWN_TYPE(OWN)
                                                  CK_EACH_SUPER_TYPE(SUPER)};
@@ -187,15 +187,15 @@ static inline void find_rows(const uint8_t **rows, ck_matrix w, size_t first, si
 
 /* One token. */
 static void multiply_rows(ck_matrix w, const type_kernels *type, ck_token512 x, bool is_wide, float *out) {
-  ck_avx512_rows16 *blocks = w.columns % CK_SUPER ? NULL : type->blocks[is_wide];
+  ck_avx512_rows16 *multiply16 = w.columns % CK_SUPER ? NULL : type->rows16[is_wide];
   for (size_t row = 0; row < w.rows;) {
     const uint8_t *rows[CK_TILE_ROWS];
     float sums[CK_TILE_ROWS];
-    const size_t left = w.rows - row, most = blocks ? CK_TILE_ROWS : CK_HALF_ROWS;
+    const size_t left = w.rows - row, most = multiply16 ? CK_TILE_ROWS : CK_HALF_ROWS;
     const size_t height = left < most ? left : most;
     find_rows(rows, w, row, most);
-    if (blocks) {
-      blocks(rows, w.columns, x, sums);
+    if (multiply16) {
+      multiply16(rows, w.columns, x, sums);
     } else {
       type->rows[is_wide](rows, w.columns, x, sums);
     }

@@ -13,8 +13,6 @@ CK_AVX512_INLINE void load_quarters(__m512i to[4], const int8_t *values) {
   }
 }
 
-CK_AVX512_INLINE __m512i low_nibbles(__m512i q) { return _mm512_and_si512(q, _mm512_set1_epi8(15)); }
-
 CK_AVX512_INLINE __m512i table(const uint8_t codes[16]) {
   return _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)(const void *)codes));
 }
@@ -42,7 +40,7 @@ CK_AVX512_INLINE void put_xs_scales(__m512 scales[8], __m512i first, __m512i low
   }
 }
 
-CK_AVX512_INLINE void IQ4_XS_columns(rows16 b, const activations256 *x, columns256 *c,
+CK_AVX512_INLINE void IQ4_XS_columns(blocks16 b, const activations256 *x, columns256 *c,
                                      const bool is_wide) {
   _Alignas(64) uint32_t words[2][CK_TILE_ROWS];
   for (int r = 0; r < CK_TILE_ROWS; r++) {
@@ -99,9 +97,7 @@ CK_AVX512 void ck_avx512_tile_IQ4_XS(const uint8_t *const rows[CK_TILE_ROWS], si
     turn16(v);
     put_nibbles(s, half, v, values, true, _mm512_setzero_si512());
   }
-  __m512 scales[8];
-  put_xs_scales(scales, _mm512_load_si512(words[0]), _mm512_load_si512(words[1]));
-  for (int g = 0; g < 8; g++) _mm512_store_ps(s->scales[g], scales[g]);
+  put_xs_scales((__m512 *)(void *)s->scales, _mm512_load_si512(words[0]), _mm512_load_si512(words[1]));
   s->offset = 128;
 }
 
@@ -113,11 +109,6 @@ CK_AVX512_INLINE __m512i four_blocks(const uint8_t *qs, size_t stride) {
   v = _mm512_inserti32x4(v, _mm_loadu_si128(p[1]), 1);
   v = _mm512_inserti32x4(v, _mm_loadu_si128(p[2]), 2);
   return _mm512_inserti32x4(v, _mm_loadu_si128(p[3]), 3);
-}
-
-/* Sixteen floats of halves. */
-CK_AVX512_INLINE __m512 from_halves(const uint16_t halves[CK_TILE_ROWS]) {
-  return _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(const void *)halves));
 }
 
 /* Sixteen floats of exponents (ck_float_from_half_e8m0). */
@@ -132,7 +123,7 @@ CK_AVX512_INLINE __m512 from_exponents(const uint8_t exponents[CK_TILE_ROWS]) {
 /* A type of blocks of 32: its scales, WORDs in MEMBER that COPY copies, by FROM; its CODES, or the nibbles
  * themselves; how many times sums can be PACKED. */
 #define COLUMNS(NAME, WORD, COPY, MEMBER, FROM, CODES, HAS_TABLE, PACKS)                                      \
-  CK_AVX512_INLINE void NAME##_columns(rows16 b, const activations256 *x, columns256 *c,                \
+  CK_AVX512_INLINE void NAME##_columns(blocks16 b, const activations256 *x, columns256 *c,                \
                                        const bool is_wide) {                                            \
     _Alignas(64) WORD words[8][CK_TILE_ROWS];                                                           \
     for (int r = 0; r < CK_TILE_ROWS; r++) {                                                            \

@@ -26,15 +26,15 @@ typedef struct {
   const uint8_t *const *rows;
   const uint8_t *next;
   size_t offset;
-} rows16;
+} blocks16;
 
-CK_AVX512_INLINE const void *row_at(rows16 b, int r) { return b.rows[r] + b.offset; }
+CK_AVX512_INLINE const void *row_at(blocks16 b, int r) { return b.rows[r] + b.offset; }
 
 /* The same, and fetches what comes next, of which `bytes` are 256 columns: of the row what lies two steps ahead to the
  * first cache; to the second, piece by piece in the order of memory, what lies behind all sixteen rows, whose streams
  * are more than the hardware follows. The kilobyte keeps it off a multiple of a page, which is slower (Zen 4). All
  * fetches at once would leave the loads behind them waiting. */
-CK_AVX512_INLINE const void *take_row(rows16 b, int r, const size_t bytes) {
+CK_AVX512_INLINE const void *take_row(blocks16 b, int r, const size_t bytes) {
   const uint8_t *row = row_at(b, r);
   for (size_t line = 0; line < bytes; line += 64) {
     _mm_prefetch((const char *)row + 2 * bytes + line, _MM_HINT_T0);
@@ -47,6 +47,11 @@ CK_AVX512_INLINE const void *take_row(rows16 b, int r, const size_t bytes) {
 typedef struct {
   __m512i high[4], low[4];
 } activations256;
+
+/* 256 activations as they are. */
+CK_AVX512_INLINE void load_in_order(__m512i to[4], const int8_t *values) {
+  for (int i = 0; i < 4; i++) to[i] = load64(values + 64 * i);
+}
 
 CK_AVX512_INLINE __m512i load32_twice(const void *p) {
   return _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)p));
@@ -131,7 +136,7 @@ CK_AVX512_INLINE __m512 add_columns(__m512 sums, const columns256 *c, const ck_t
 /* Defines FUNCTION, the product of sixteen rows of a multiple of 256 columns with one token, from
  *   void LOAD(__m512i to[4], const int8_t *values)
  *       256 activations in the order of the products
- *   void NAME_columns(rows16 rows, const activations256 *, columns256 *, bool is_wide)
+ *   void NAME_columns(blocks16 rows, const activations256 *, columns256 *, bool is_wide)
  * for ELEMENTS weights a block, GROUP that share a scale, whether there are MINIMA, and codes that are levels and
  * OFFSET. */
 #define CK_DEFINE_BLOCK_ROWS(FUNCTION, NAME, LOAD, ELEMENTS, GROUP, MINIMA, OFFSET, WIDE)               \
@@ -145,7 +150,7 @@ CK_AVX512_INLINE __m512 add_columns(__m512 sums, const columns256 *c, const ck_t
       LOAD(values.high, x.high + column);                                                               \
       if (WIDE) LOAD(values.low, x.low + column);                                                       \
       columns256 c;                                                                                     \
-      const rows16 b = {rows, rows[0] + CK_TILE_ROWS * (row_bytes + offset) + 1024, offset};            \
+      const blocks16 b = {rows, rows[0] + CK_TILE_ROWS * (row_bytes + offset) + 1024, offset};            \
       NAME##_columns(b, &values, &c, WIDE);                                                             \
       sums = add_columns(sums, &c, &x, column, GROUP, MINIMA, OFFSET);                                  \
     }                                                                                                   \

@@ -39,7 +39,7 @@ CK_AVX512_INLINE __m512i multiply_planes(const ck_block_IQ3_XXS *b, const activa
   return sum;
 }
 
-CK_AVX512_INLINE void IQ3_XXS_columns(rows16 b, const activations256 *x, columns256 *c,
+CK_AVX512_INLINE void IQ3_XXS_columns(blocks16 b, const activations256 *x, columns256 *c,
                                       const bool is_wide) {
   ck_iq3_heads heads;
   for (int r = 0; r < CK_TILE_ROWS; r++) ck_iq3_copy_head(&heads, r, row_at(b, r));

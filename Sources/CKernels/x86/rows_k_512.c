@@ -27,10 +27,6 @@ CK_AVX512_INLINE void copy_head(block_heads *heads, int r, const uint8_t *block)
   for (int i = 0; i < 4; i++) copy_word(&heads->words[i][r], block + 4 * i);
 }
 
-CK_AVX512_INLINE void copy_heads(block_heads *heads, rows16 b) {
-  for (int r = 0; r < CK_TILE_ROWS; r++) copy_head(heads, r, row_at(b, r));
-}
-
 /* Scales and minima (ck_unpack_k_scales). */
 CK_AVX512_INLINE void put_scales(__m512 to_scales[8], __m512 to_minima[8], const block_heads *heads) {
   const __m512i halves = _mm512_load_si512(heads->words[0]), first = _mm512_load_si512(heads->words[1]);
@@ -65,30 +61,59 @@ CK_AVX512_INLINE half_groups load_nibbles(const uint8_t qs[128]) {
   return (half_groups){_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xdd)};
 }
 
-CK_AVX512_INLINE __m512i low_nibbles(__m512i q) { return _mm512_and_si512(q, _mm512_set1_epi8(15)); }
+/* Nibbles with the fifth bits, which `bits` has, once for each lane, at places `first_place` + 2 * lane. */
+CK_AVX512_INLINE __m512i with_fifth(__m512i nibbles, __m512i bits, const int first_place) {
+  const int p = 4 - first_place;
+  const __m512i turns = _mm512_setr_epi32(p, p, p, p, p - 2, p - 2, p - 2, p - 2, p - 4, p - 4, p - 4, p - 4,
+                                          p - 6, p - 6, p - 6, p - 6);
+  /* Bits of `nibbles` below the fifth, all others of the turned bits. */
+  const __m512i both = _mm512_ternarylogic_epi32(_mm512_set1_epi8(15), nibbles,
+                                                 _mm512_rolv_epi32(bits, turns), 0xca);
+  return _mm512_and_si512(both, _mm512_set1_epi8(31));
+}
 
-/* Eight products of a code of 15 at most are less than 2^14. */
-CK_AVX512_INLINE void Q4_K_columns(rows16 b, const activations256 *x, columns256 *c,
-                                   const bool is_wide) {
+/* Q5_K's blocks are Q4_K's with the fifth bits (a constant) between heads and nibbles. Eight products of a code of 31
+ * at most are less than 2^15, of 15 than 2^14. */
+CK_AVX512_INLINE void put_columns(blocks16 b, const activations256 *x, columns256 *c, const bool has_fifth,
+                                  const bool is_wide) {
+  const int packs = is_wide ? 0 : has_fifth ? 1 : 2;
   block_heads heads;
-  copy_heads(&heads, b);
+  for (int r = 0; r < CK_TILE_ROWS; r++) copy_head(&heads, r, row_at(b, r));
   __m512i even_sums[4], odd_sums[4];
   for (int i = 0; i < 4; i++) {
     __m512i even[4], odd[4];
     for (int r = 0; r < 4; r++) {
-      const ck_block_Q4_K *block = take_row(b, 4 * i + r, sizeof *block);
-      const half_groups q = load_nibbles(block->qs);
-      even[r] = multiply_two(low_nibbles(q.first), low_nibbles(q.last), x, 0, is_wide);
-      odd[r] = multiply_two(low_nibbles(_mm512_srli_epi16(q.first, 4)),
-                            low_nibbles(_mm512_srli_epi16(q.last, 4)), x, 2, is_wide);
+      const ck_block_Q5_K *fifths = take_row(b, 4 * i + r, has_fifth ? sizeof *fifths : sizeof(ck_block_Q4_K));
+      const ck_block_Q4_K *block = (const void *)fifths;
+      const half_groups q = load_nibbles(has_fifth ? fifths->qs : block->qs);
+      const __m512i first = _mm512_srli_epi16(q.first, 4), last = _mm512_srli_epi16(q.last, 4);
+      if (has_fifth) {
+        const __m512i f = load16_four_times(fifths->qh), l = load16_four_times(fifths->qh + 16);
+        even[r] = multiply_two(with_fifth(q.first, f, 0), with_fifth(q.last, l, 0), x, 0, is_wide);
+        odd[r] = multiply_two(with_fifth(first, f, 1), with_fifth(last, l, 1), x, 2, is_wide);
+      } else {
+        even[r] = multiply_two(low_nibbles(q.first), low_nibbles(q.last), x, 0, is_wide);
+        odd[r] = multiply_two(low_nibbles(first), low_nibbles(last), x, 2, is_wide);
+      }
     }
-    even_sums[i] = add_rows(even, is_wide ? 0 : 2);
-    odd_sums[i] = add_rows(odd, is_wide ? 0 : 2);
+    even_sums[i] = add_rows(even, packs);
+    odd_sums[i] = add_rows(odd, packs);
   }
   put_lanes(c->whole, 2, even_sums);
   put_lanes(c->whole + 1, 2, odd_sums);
   put_scales(c->scales, c->minima, &heads);
 }
+
+CK_AVX512_INLINE void Q4_K_columns(blocks16 b, const activations256 *x, columns256 *c, const bool is_wide) {
+  put_columns(b, x, c, false, is_wide);
+}
+
+CK_AVX512_INLINE void Q5_K_columns(blocks16 b, const activations256 *x, columns256 *c, const bool is_wide) {
+  put_columns(b, x, c, true, is_wide);
+}
+
+CK_DEFINE_BOTH_ROWS(Q4_K, load_alternating, 256, 32, true, 0)
+CK_DEFINE_BOTH_ROWS(Q5_K, load_alternating, 256, 32, true, 0)
 
 /* Nibbles are turned before they are taken apart. */
 CK_AVX512 void ck_avx512_tile_Q4_K(const uint8_t *const rows[CK_TILE_ROWS], size_t offset, size_t count,
@@ -115,56 +140,8 @@ CK_AVX512 void ck_avx512_tile_Q4_K(const uint8_t *const rows[CK_TILE_ROWS], size
                 _mm512_ternarylogic_epi32(_mm512_srli_epi16(v[i], 4), low, top, 0xea));
     }
   }
-  __m512 scales[8], minima[8];
-  put_scales(scales, minima, &heads);
-  for (int g = 0; g < 8; g++) {
-    _mm512_store_ps(s->scales[g], scales[g]);
-    _mm512_store_ps(s->minima[g], minima[g]);
-  }
+  put_scales((__m512 *)(void *)s->scales, (__m512 *)(void *)s->minima, &heads);
   s->offset = 128;
-}
-
-/* Nibbles with the fifth bits, which `bits` has, once for each lane, at places `first_place` + 2 * lane. */
-CK_AVX512_INLINE __m512i with_fifth(__m512i nibbles, __m512i bits, const int first_place) {
-  const int p = 4 - first_place;
-  const __m512i turns = _mm512_setr_epi32(p, p, p, p, p - 2, p - 2, p - 2, p - 2, p - 4, p - 4, p - 4, p - 4,
-                                          p - 6, p - 6, p - 6, p - 6);
-  /* Bits of `nibbles` below the fifth, all others of the turned bits. */
-  const __m512i both = _mm512_ternarylogic_epi32(_mm512_set1_epi8(15), nibbles,
-                                                 _mm512_rolv_epi32(bits, turns), 0xca);
-  return _mm512_and_si512(both, _mm512_set1_epi8(31));
-}
-
-/* Eight products of a code of 31 at most are less than 2^15. */
-CK_AVX512_INLINE void Q5_K_columns(rows16 b, const activations256 *x, columns256 *c,
-                                   const bool is_wide) {
-  block_heads heads;
-  copy_heads(&heads, b);
-  __m512i even_sums[4], odd_sums[4];
-  for (int i = 0; i < 4; i++) {
-    __m512i even[4], odd[4];
-    for (int r = 0; r < 4; r++) {
-      const ck_block_Q5_K *block = take_row(b, 4 * i + r, sizeof *block);
-      const half_groups q = load_nibbles(block->qs);
-      const __m512i first = load16_four_times(block->qh), last = load16_four_times(block->qh + 16);
-      even[r] = multiply_two(with_fifth(q.first, first, 0), with_fifth(q.last, last, 0), x, 0, is_wide);
-      odd[r] = multiply_two(with_fifth(_mm512_srli_epi16(q.first, 4), first, 1),
-                            with_fifth(_mm512_srli_epi16(q.last, 4), last, 1), x, 2, is_wide);
-    }
-    even_sums[i] = add_rows(even, is_wide ? 0 : 1);
-    odd_sums[i] = add_rows(odd, is_wide ? 0 : 1);
-  }
-  put_lanes(c->whole, 2, even_sums);
-  put_lanes(c->whole + 1, 2, odd_sums);
-  put_scales(c->scales, c->minima, &heads);
-}
-
-CK_DEFINE_BOTH_ROWS(Q4_K, load_alternating, 256, 32, true, 0)
-CK_DEFINE_BOTH_ROWS(Q5_K, load_alternating, 256, 32, true, 0)
-
-/* As they are. */
-CK_AVX512_INLINE void load_in_order(__m512i to[4], const int8_t *values) {
-  for (int i = 0; i < 4; i++) to[i] = load64(values + 64 * i);
 }
 
 /* Bits 4 and 5 of `high` on top of the nibbles. */
@@ -174,7 +151,7 @@ CK_AVX512_INLINE __m512i with_upper(__m512i nibbles, __m512i high) {
 }
 
 /* Four products of a code of 63 at most are less than 2^15. */
-CK_AVX512_INLINE void Q6_K_columns(rows16 b, const activations256 *x, columns256 *c, const bool is_wide) {
+CK_AVX512_INLINE void Q6_K_columns(blocks16 b, const activations256 *x, columns256 *c, const bool is_wide) {
   _Alignas(64) uint32_t words[4][CK_TILE_ROWS];
   _Alignas(32) uint16_t halves[CK_TILE_ROWS];
   for (int r = 0; r < CK_TILE_ROWS; r++) {
@@ -202,7 +179,7 @@ CK_AVX512_INLINE void Q6_K_columns(rows16 b, const activations256 *x, columns256
     for (int quarter = 0; quarter < 4; quarter++) sums[quarter][i] = add_rows(v[quarter], is_wide ? 0 : 1);
   }
   for (int quarter = 0; quarter < 4; quarter++) put_lanes(c->whole + 4 * quarter, 1, sums[quarter]);
-  const __m512 d = _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(const void *)halves));
+  const __m512 d = from_halves(halves);
   for (int g = 0; g < 16; g++) {
     const __m512i word = _mm512_load_si512(words[g / 4]);
     const __m512i scale = _mm512_srai_epi32(_mm512_slli_epi32(word, 24 - 8 * (unsigned)(g % 4)), 24);

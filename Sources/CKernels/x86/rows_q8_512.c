@@ -3,10 +3,6 @@
 
 #if defined(__x86_64__)
 
-CK_AVX512_INLINE void load_in_order(__m512i to[4], const int8_t *values) {
-  for (int i = 0; i < 4; i++) to[i] = load64(values + 64 * i);
-}
-
 /* Levels of two blocks, 128 added. */
 CK_AVX512_INLINE __m512i load_two(const ck_block_Q8_0 b[2]) {
   const __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)b[0].qs);
@@ -15,7 +11,7 @@ CK_AVX512_INLINE __m512i load_two(const ck_block_Q8_0 b[2]) {
   return _mm512_xor_si512(both, _mm512_set1_epi8((char)0x80));
 }
 
-CK_AVX512_INLINE void Q8_0_columns(rows16 b, const activations256 *x, columns256 *c,
+CK_AVX512_INLINE void Q8_0_columns(blocks16 b, const activations256 *x, columns256 *c,
                                    const bool is_wide) {
   _Alignas(64) uint16_t halves[8][CK_TILE_ROWS];
   for (int r = 0; r < CK_TILE_ROWS; r++) {
@@ -40,7 +36,7 @@ CK_AVX512_INLINE void Q8_0_columns(rows16 b, const activations256 *x, columns256
   }
   for (int half = 0; half < 2; half++) put_lanes(c->whole + 4 * half, 1, sums[half]);
   for (int g = 0; g < 8; g++) {
-    c->scales[g] = _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(const void *)halves[g]));
+    c->scales[g] = from_halves(halves[g]);
   }
 }
 

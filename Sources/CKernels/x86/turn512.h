@@ -9,6 +9,13 @@
 
 CK_AVX512_INLINE __m512i load64(const void *p) { return _mm512_loadu_si512(p); }
 
+CK_AVX512_INLINE __m512i low_nibbles(__m512i q) { return _mm512_and_si512(q, _mm512_set1_epi8(15)); }
+
+/* Sixteen floats of halves. */
+CK_AVX512_INLINE __m512 from_halves(const uint16_t halves[CK_TILE_ROWS]) {
+  return _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(const void *)halves));
+}
+
 /* A copy that stays one: compilers would gather neighbouring ones in a vector, by shuffles. */
 CK_AVX512_INLINE void copy_word(uint32_t *to, const void *from) {
   uint32_t word = ck_load_u32(from);
@@ -28,7 +35,7 @@ CK_AVX512_INLINE void copy_byte(uint8_t *to, const uint8_t *from) {
   *to = (uint8_t)byte;
 }
 
-/* Lane g of s[i], of rows 4 * i ..< 4 * i + 4, becomes lane i of whole[g * stride]. */
+/* Exchanges lanes of 16 bytes: lane g of s[i], of rows 4 * i ..< 4 * i + 4, becomes lane i of whole[g * stride]. */
 CK_AVX512_INLINE void put_lanes(__m512i *whole, const int stride, const __m512i s[4]) {
   const __m512i a = _mm512_shuffle_i32x4(s[0], s[1], 0x44), b = _mm512_shuffle_i32x4(s[2], s[3], 0x44);
   const __m512i c = _mm512_shuffle_i32x4(s[0], s[1], 0xee), d = _mm512_shuffle_i32x4(s[2], s[3], 0xee);
