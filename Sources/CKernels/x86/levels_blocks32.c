@@ -119,17 +119,18 @@ CK_AVX2_INLINE void NVFP4_scales(const ck_block_NVFP4 *b, float *scales, float *
                                  ck_block_note *note) {
   (void)note;
   (void)minima;
-  for (int j = 0; j < 4; j++) scales[j] = ck_float_from_half_e4m3(b->d[j]);
+  const __m128i bytes = _mm_cvtsi32_si128((int)ck_load_u32(b->d));
+  const __m128i known = _mm_andnot_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)), bytes);
+  /* Exponent and mantissa where a half has them: its bias is 15 instead of 7, and half of the value is asked. */
+  const __m128i halves = _mm_slli_epi16(
+      _mm_cvtepu8_epi16(_mm_and_si128(known, _mm_set1_epi8(0x7f))), 7);
+  _mm_storeu_ps(scales, _mm_mul_ps(_mm_cvtph_ps(halves), _mm_set1_ps(0x1p7f)));
 }
 
 /* Within each 16, low nibbles are the first eight. */
 CK_AVX2_INLINE __m256i NVFP4_codes(const ck_block_NVFP4 *b, int g, const ck_block_note *note) {
   (void)note;
-  const __m128i q = _mm_loadu_si128((const __m128i *)(const void *)(b->qs + 16 * g));
-  const __m128i low = _mm_and_si128(q, _mm_set1_epi8(15));
-  const __m128i high = _mm_and_si128(_mm_srli_epi16(q, 4), _mm_set1_epi8(15));
-  const __m256i codes = _mm256_inserti128_si256(
-      _mm256_castsi128_si256(_mm_unpacklo_epi64(low, high)), _mm_unpackhi_epi64(low, high), 1);
+  const __m256i codes = _mm256_permute4x64_epi64(ck_nibbles16(b->qs + 16 * g), 0xd8);
   return _mm256_shuffle_epi8(ck_table16(ck_fp4_codes), codes);
 }
 
