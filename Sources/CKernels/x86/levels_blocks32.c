@@ -120,10 +120,11 @@ CK_AVX2_INLINE void NVFP4_scales(const ck_block_NVFP4 *b, float *scales, float *
   (void)note;
   (void)minima;
   const __m128i bytes = _mm_cvtsi32_si128((int)ck_load_u32(b->d));
-  const __m128i known = _mm_andnot_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)), bytes);
-  /* Exponent and mantissa where a half has them: its bias is 15 instead of 7, and half of the value is asked. */
-  const __m128i halves = _mm_slli_epi16(
-      _mm_cvtepu8_epi16(_mm_and_si128(known, _mm_set1_epi8(0x7f))), 7);
+  const __m128i is_nan = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)); /* 0 in ggml */
+  const __m128i values = _mm_andnot_si128(is_nan, _mm_and_si128(bytes, _mm_set1_epi8(0x7f)));
+  /* Exponent and mantissa go where a float16 has them, whose bias is 8 more: 2^7 and not 2^8 gives half of the
+   * value. Subnormals are those of float16. */
+  const __m128i halves = _mm_slli_epi16(_mm_cvtepu8_epi16(values), 7);
   _mm_storeu_ps(scales, _mm_mul_ps(_mm_cvtph_ps(halves), _mm_set1_ps(0x1p7f)));
 }
 
