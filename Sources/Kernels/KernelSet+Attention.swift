@@ -3,43 +3,64 @@ public import Tensors
 
 /// Softmax attention.
 extension KernelSet {
-  /// Floats of scratch that ``attend(_:queries:stride:heads:scale:into:outStride:scratch:)`` needs for
-  /// `heads` heads of `size` elements. Grows by less than three times the queries, and not with the
+  /// Floats of scratch that ``attend(_:queries:scale:into:scratch:)`` needs for `queries` queries, the heads
+  /// of all its tokens, of `size` elements. Grows by less than three times the queries, and not with the
   /// positions.
-  public static func attentionScratchCount(heads: Int, size: Int) -> Int {
-    precondition(heads >= 0 && size >= 0, "\(heads) heads of \(size)")
-    return ck_attention_scratch_floats(heads, size)
+  public static func attentionScratchCount(queries: Int, size: Int) -> Int {
+    precondition(queries >= 0 && size >= 0, "\(queries) queries of \(size)")
+    return ck_attention_scratch_floats(queries, size)
   }
 
-  /// `out[h] = sum over p of w[p] * values[p]`, with `w = softmax over p of scale * q[h] . keys[p]`.
+  /// `out[t, h] = sum over p of w[p] * values[p]`, with
+  /// `w = softmax over p of scale * q[t, h] . keys[p]`; the first token sees the positions of `memory`, and each
+  /// later one sees one more.
+  ///
+  /// Keys and values are turned to floats once for all heads and tokens of the call.
   ///
   /// One pass over keys and values with a running maximum (online softmax), so the memory that it
-  /// takes does not depend on the positions. The bits of a head depend on its query, keys and values
+  /// takes does not depend on the positions. The bits of a query's answer depend on it, its keys and values
   /// alone. Scores that are no numbers give results that are none.
   ///
   /// - Parameters:
-  ///   - memory: What the heads attend to; at least one position.
-  ///   - queries: `[heads, size]`.
-  ///   - stride: Floats from one query to the next.
-  ///   - heads: Query heads that share the keys and values.
+  ///   - memory: What the first token attends to, at least one position; those of the later tokens follow.
+  ///   - queries: `[tokens, heads, size]`, of heads that share the keys and values.
   ///   - scale: Of the scores.
-  ///   - out: `[heads, size]`; not the queries.
-  ///   - outStride: Floats from one result to the next.
-  ///   - scratch: ``attentionScratchCount(heads:size:)`` floats of the calling thread's own, aligned to 64
+  ///   - out: Where the answers to `queries` go; not the queries.
+  ///   - scratch: ``attentionScratchCount(queries:size:)`` floats of the calling thread's own, aligned to 64
   ///     bytes.
   public func attend(
-    _ memory: KeyValueView, queries: UnsafePointer<Float>, stride: Int, heads: Int, scale: Float,
-    into out: UnsafeMutablePointer<Float>, outStride: Int, scratch: UnsafeMutablePointer<Float>
+    _ memory: KeyValueView, queries: Queries, scale: Float, into out: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>
   ) {
-    precondition(memory.positions >= 1 && heads >= 0, "\(memory.positions) positions")
-    precondition(heads <= 1 || (stride >= memory.size && outStride >= memory.size))
+    let size = memory.size
+    precondition(memory.positions >= 1, "\(memory.positions) positions")
+    precondition(queries.heads >= 0 && queries.tokens >= 1, "\(queries)")
+    precondition(queries.tokens == 1 || queries.stride >= queries.heads * size, "\(queries)")
     precondition(UInt(bitPattern: scratch).isMultiple(of: 64), "scratch is not aligned")
     var attention = ck_attention(
       type: memory.type.tensorType.id, keys: memory.keys, values: memory.values,
-      row_bytes: memory.type.rowBytes(size: memory.size), positions: memory.positions,
-      dim: memory.size, queries: queries, query_stride: stride, heads: heads, scale: scale,
-      out: out, out_stride: outStride)
+      row_bytes: memory.type.rowBytes(size: size), positions: memory.positions, dim: size,
+      queries: queries.base, query_stride: size, query_token_stride: queries.stride,
+      heads: queries.heads, tokens: queries.tokens, scale: scale, out: out, out_stride: size,
+      out_token_stride: queries.stride)
     table.pointee.attend(&attention, scratch)
+  }
+
+  /// Queries of some heads of consecutive tokens, and where answers to them go.
+  public struct Queries {
+    /// `[tokens, heads, size]`, a head's elements behind those of the one before.
+    public var base: UnsafePointer<Float>
+    /// Heads of a token.
+    public var heads: Int
+    /// Tokens, at least one.
+    public var tokens: Int
+    /// Floats from a token to the next, here and in the answers.
+    public var stride: Int
+
+    /// A view of memory that the caller owns.
+    public init(_ base: UnsafePointer<Float>, heads: Int, tokens: Int = 1, stride: Int = 0) {
+      (self.base, self.heads, self.tokens, self.stride) = (base, heads, tokens, stride)
+    }
   }
 
   /// Writes one head's key or value for one position as a row of `type`: `[size]`.

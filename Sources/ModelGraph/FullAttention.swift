@@ -100,23 +100,26 @@ struct FullAttention: TokenMixer {
     }
   }
 
-  /// Every work item is some query heads of one token that share a key head. How heads are dealt out
-  /// to items and items to threads changes no result: a head's sums depend on that head alone.
+  /// Every work item is some query heads that share a key head, of some consecutive tokens. How heads and
+  /// tokens are dealt out to items and items to threads changes no result: a head's sums depend on that
+  /// head of that token alone.
   private func attend(_ run: Evaluation, cache: KVCache) {
     let shape = run.config.attention
     let layout = run.scratch.layout
-    let perItem = headsPerItem(run)
-    let itemsPerToken = shape.headCount / perItem
-    let items = run.tokens * itemsPerToken
+    let heads = headsPerItem(run)
+    let itemsPerToken = shape.headCount / heads
+    let tokens = tokensPerItem(run, heads: heads)
+    let items = (run.tokens + tokens - 1) / tokens * itemsPerToken
     let workers = min(layout.workers, items)
     run.pool.forEach(workers, grain: 1) { range in
       for worker in range {
         let memory = run.scratch.attention + worker * layout.attentionStride
         // Later tokens have more positions to look at, so items are dealt out in turn.
         for item in stride(from: worker, to: items, by: workers) {
+          let token = item / itemsPerToken * tokens
           attend(
-            run, cache: cache, token: item / itemsPerToken,
-            heads: (item % itemsPerToken) * perItem..<(item % itemsPerToken + 1) * perItem,
+            run, cache: cache, tokens: token..<min(token + tokens, run.tokens),
+            heads: (item % itemsPerToken) * heads..<(item % itemsPerToken + 1) * heads,
             scratch: memory)
         }
       }
@@ -126,7 +129,7 @@ struct FullAttention: TokenMixer {
   /// As many heads an item as leave two items a worker, within what a worker's scratch has room for.
   private func headsPerItem(_ run: Evaluation) -> Int {
     let shape = run.config.attention
-    var count = min(ScratchLayout.headsPerItem, shape.groupSize)
+    var count = min(ScratchLayout.queriesPerItem, shape.groupSize)
     while count > 1,
       !shape.groupSize.isMultiple(of: count)
         || run.tokens * shape.headCount / count < 2 * run.scratch.layout.workers
@@ -136,19 +139,27 @@ struct FullAttention: TokenMixer {
     return count
   }
 
+  /// As many tokens an item as leave eight items a worker, as their lengths differ; within the scratch.
+  private func tokensPerItem(_ run: Evaluation, heads: Int) -> Int {
+    let items = run.tokens * run.config.attention.headCount / heads
+    return max(
+      1, min(ScratchLayout.queriesPerItem / heads, items / (8 * run.scratch.layout.workers)))
+  }
+
   private func attend(
-    _ run: Evaluation, cache: KVCache, token: Int, heads: Range<Int>,
+    _ run: Evaluation, cache: KVCache, tokens: Range<Int>, heads: Range<Int>,
     scratch: UnsafeMutablePointer<Float>
   ) {
     let shape = run.config.attention
-    let size = shape.headSize
-    let first = (token * shape.headCount + heads.lowerBound) * size
+    let first = (tokens.lowerBound * shape.headCount + heads.lowerBound) * shape.headSize
     run.kernels.attend(
       cache.view(
         layer: cacheLayer, head: heads.lowerBound / shape.groupSize,
-        positions: run.position + token + 1),
-      queries: run.scratch.query + first, stride: size, heads: heads.count,
-      scale: 1 / Float(size).squareRoot(), into: run.scratch.attended + first, outStride: size,
+        positions: run.position + tokens.lowerBound + 1),
+      queries: KernelSet.Queries(
+        run.scratch.query + first, heads: heads.count, tokens: tokens.count,
+        stride: shape.headCount * shape.headSize),
+      scale: 1 / Float(shape.headSize).squareRoot(), into: run.scratch.attended + first,
       scratch: scratch)
   }
 

@@ -55,16 +55,18 @@ struct ScratchLayout {
   private(set) var quantized = 0
   private(set) var quantizedInner = 0
 
-  /// Query heads that one attention work item handles at most: with these a key or value is fetched and
-  /// turned to floats once for sixteen products.
-  static let headsPerItem = 16
+  /// Queries, heads of some tokens, that one attention work item handles at most. A key or value is fetched
+  /// and turned to floats once for all of them; they and their sums stay in the second cache (128 KiB for
+  /// heads of 256).
+  static let queriesPerItem = 64
 
   init(config: ModelConfig, batch: Int, threads: Int) {
     self.batch = batch
     sliceTokens = min(batch, ExpertStore.largestSlicePass)
     workers = threads
     let scratch = KernelSet.attentionScratchCount(
-      heads: min(Self.headsPerItem, config.attention.groupSize), size: config.attention.headSize)
+      queries: min(Self.queriesPerItem, batch * config.attention.groupSize),
+      size: config.attention.headSize)
     attentionStride = (scratch + 15) / 16 * 16
     logitRows = min(batch, 8)
     let hidden = batch * config.hiddenSize

@@ -40,11 +40,13 @@ import Testing
       return bytes
     }
 
-    /// What `set` makes of some of the heads.
-    func run(_ set: InstructionSet, heads range: Range<Int>? = nil) -> [Float] {
+    /// What `set` makes of some of the heads; with `tokens` they are those of so many tokens, of which the
+    /// last one sees all positions.
+    func run(_ set: InstructionSet, heads range: Range<Int>? = nil, tokens: Int = 1) -> [Float] {
       let range = range ?? 0..<heads
+      let perToken = range.count / tokens
       var out = [Float](repeating: .nan, count: range.count * size)
-      let count = KernelSet.attentionScratchCount(heads: range.count, size: size)
+      let count = KernelSet.attentionScratchCount(queries: range.count, size: size)
       let scratch = UnsafeMutableRawPointer.allocate(byteCount: count * 4, alignment: 64)
       defer { scratch.deallocate() }
       queries.withUnsafeBufferPointer { queries in
@@ -55,9 +57,12 @@ import Testing
             else { return }
             KernelSet(set).attend(
               KeyValueView(
-                type: type, keys: keys, values: values, positions: positions, size: size),
-              queries: query + range.lowerBound * size, stride: size, heads: range.count,
-              scale: 1 / Float(size).squareRoot(), into: &out, outStride: size,
+                type: type, keys: keys, values: values, positions: positions - tokens + 1,
+                size: size),
+              queries: KernelSet.Queries(
+                query + range.lowerBound * size, heads: perToken, tokens: tokens,
+                stride: perToken * size),
+              scale: 1 / Float(size).squareRoot(), into: &out,
               scratch: scratch.bindMemory(to: Float.self, capacity: count))
           }
         }
@@ -130,6 +135,35 @@ import Testing
     }
   }
 
+  @Test("A token has the same bits whatever others are in the call", arguments: instructionSets)
+  func tokens(set: InstructionSet) {
+    var random = Random(seed: 55)
+    for type in KeyValueType.allCases {
+      for (heads, tokens, positions) in [(8, 5, 98), (3, 50, 60), (1, 2, 49)] {
+        let problem = Problem(
+          type, size: 64, positions: positions, heads: heads * tokens, random: &random)
+        let apart = (0..<tokens).flatMap { token in
+          problem.seeing(positions - tokens + 1 + token)
+            .run(set, heads: token * heads..<(token + 1) * heads)
+        }
+        #expect(problem.run(set, tokens: tokens) == apart, "\(type) \(heads) \(tokens)")
+      }
+    }
+  }
+
+  @Test("A later token leaves an earlier one's answer alone", arguments: instructionSets)
+  func future(set: InstructionSet) {
+    var random = Random(seed: 56)
+    let problem = Problem(.f16, size: 64, positions: 50, heads: 8, random: &random)
+    let bad = Problem.rows([Float](repeating: .nan, count: 64), .f16, 64)
+    let changed = problem.replacing(
+      keys: Array(problem.keys.dropLast(bad.count)) + bad,
+      values: Array(problem.values.dropLast(bad.count)) + bad)
+    let result = changed.run(set, tokens: 2)
+    #expect(Array(result.prefix(4 * 64)) == Array(problem.run(set, tokens: 2).prefix(4 * 64)))
+    #expect(result.suffix(4 * 64).allSatisfy { $0.isNaN })
+  }
+
   @Test("Scores far apart leave the largest one's value", arguments: instructionSets)
   func extremes(set: InstructionSet) {
     var random = Random(seed: 52)
@@ -195,10 +229,14 @@ import Testing
 }
 
 extension AttentionTests.Problem {
-  private init(_ other: Self, keys: [UInt8], values: [UInt8]) {
-    (type, size, positions, heads) = (other.type, other.size, other.positions, other.heads)
+  private init(_ other: Self, keys: [UInt8], values: [UInt8], positions: Int? = nil) {
+    (type, size, heads) = (other.type, other.size, other.heads)
+    self.positions = positions ?? other.positions
     (queries, self.keys, self.values) = (other.queries, keys, values)
   }
+
+  /// The same over the first `count` positions.
+  func seeing(_ count: Int) -> Self { Self(self, keys: keys, values: values, positions: count) }
 
   /// The same with other rows.
   func replacing(keys: [UInt8]? = nil, values: [UInt8]? = nil) -> Self {

@@ -38,9 +38,10 @@ typedef struct ck_delta_tokens {
   size_t out_stride;
 } ck_delta_tokens;
 
-/* Queries of some heads that share keys and values. Position p of keys and values has `dim` elements of
- * `type`, F32, F16 or Q8_0, at p * row_bytes; head h has its query at h * query_stride and its answer
- * at h * out_stride, [dim] each. `positions` is at least 1; for Q8_0 `dim` is a multiple of 32. */
+/* Queries of some heads of consecutive tokens that share keys and values. Position p of keys and values has
+ * `dim` elements of `type`, F32, F16 or Q8_0, at p * row_bytes; head h of token t has its query at
+ * t * query_token_stride + h * query_stride and its answer likewise, [dim] each. The first token sees
+ * `positions`, at least 1, and each later one sees one more; for Q8_0 `dim` is a multiple of 32. */
 typedef struct ck_attention {
   uint32_t type;
   const void *keys, *values;
@@ -48,11 +49,11 @@ typedef struct ck_attention {
   size_t positions;
   size_t dim;
   const float *queries;
-  size_t query_stride;
-  size_t heads;
+  size_t query_stride, query_token_stride;
+  size_t heads, tokens;
   float scale;
   float *out;
-  size_t out_stride;
+  size_t out_stride, out_token_stride;
 } ck_attention;
 
 /* The kernels of one instruction set. */
@@ -89,9 +90,9 @@ typedef struct ck_kernels {
   void (*silu_multiply)(const float *gate, const float *up, float *out, size_t count);
   /* y[i] *= sigmoid(gate[i]) */
   void (*sigmoid_multiply)(float *y, const float *gate, size_t count);
-  /* out[h] = sum over p of w[p] * values[p], where w = softmax over p of scale * query[h] . keys[p].
-   * `scratch` has ck_attention_scratch_floats(heads, dim) floats, aligned to 64 bytes. The bits of a
-   * head do not depend on which others are in the call. */
+  /* out[t, h] = sum over p of w[p] * values[p], where w = softmax over p of scale * query[t, h] . keys[p].
+   * `scratch` has ck_attention_scratch_floats(tokens * heads, dim) floats, aligned to 64 bytes. The bits of
+   * a token's head do not depend on which others are in the call. */
   void (*attend)(const ck_attention *attention, float *scratch);
   /* x[i] = exp(x[i]) / sum of exp(x); -infinity gives 0 */
   void (*softmax)(float *x, size_t count);
@@ -151,8 +152,8 @@ size_t ck_delta_state_floats(size_t dim);
 /* out[i * dim + j] = S[i, j] of a state of `delta_steps`. */
 void ck_delta_associations(const float *state, size_t dim, float *out);
 
-/* Floats that `attend` needs. */
-size_t ck_attention_scratch_floats(size_t heads, size_t dim);
+/* Floats that `attend` needs for `queries` heads, those of all tokens. */
+size_t ck_attention_scratch_floats(size_t queries, size_t dim);
 
 /* Writes `count` floats as a row of `type`: F32, F16 or, with a multiple of 32, Q8_0. What is not finite
  * does not become finite. */

@@ -7,16 +7,23 @@
  *   lanes_load, lanes_store, lanes_set, lanes_mul, lanes_fma(a, b, c) = a * b + c, lanes_sum
  *   half_lanes(p), byte_lanes(p) CK_LANES float16 or int8 as floats
  *   exp_lanes(v)
+ *   CK_SCORES, CK_VALUES         functions as attention_scores and attention_values of attention_tiles.h,
+ *                                which stand for them where nothing else is defined
  *
- * Blocks begin at multiples of CK_ATTENTION_BLOCK, and a head's sums take no other head's order: so a
- * head's bits depend on its query, keys and values alone, however heads are grouped into calls. */
+ * Blocks begin at multiples of CK_ATTENTION_BLOCK, and a query's sums take no other query's order: so its
+ * bits depend on the query, keys and values alone, however heads and tokens are grouped into calls. */
 #ifndef CK_INTERNAL_ATTENTION_H
 #define CK_INTERNAL_ATTENTION_H
 
-#include "attention_layout.h"
+#include "attention_tiles.h"
 #include "decode.h"
 
 #include <math.h>
+
+#ifndef CK_SCORES
+#define CK_SCORES attention_scores
+#define CK_VALUES attention_values
+#endif
 
 /* Row `p` of `rows` as `width` floats, zeros behind element `dim`. */
 CK_ATTENTION void attention_row(const ck_attention *a, const uint8_t *row, size_t width, float *out) {
@@ -53,53 +60,6 @@ CK_ATTENTION const float *attention_rows(const ck_attention *a, const void *base
   return panel;
 }
 
-/* Scores of `heads` queries and `positions` keys, constants of the caller: registers hold the sums. */
-CK_ATTENTION void attention_scores_tile(const float *queries, const float *keys, size_t stride,
-                                         size_t width, int heads, int positions, float *scores) {
-  ck_lanes sums[4][3];
-  for (int h = 0; h < heads; h++) {
-    for (int p = 0; p < positions; p++) sums[h][p] = lanes_set(0);
-  }
-  for (size_t i = 0; i < width; i += CK_LANES) {
-    ck_lanes key[3];
-    for (int p = 0; p < positions; p++) key[p] = lanes_load(keys + (size_t)p * stride + i);
-    for (int h = 0; h < heads; h++) {
-      const ck_lanes query = lanes_load(queries + (size_t)h * width + i);
-      for (int p = 0; p < positions; p++) sums[h][p] = lanes_fma(query, key[p], sums[h][p]);
-    }
-  }
-  for (int h = 0; h < heads; h++) {
-    for (int p = 0; p < positions; p++) {
-      scores[h * CK_ATTENTION_BLOCK + p] = lanes_sum(sums[h][p]);
-    }
-  }
-}
-
-CK_ATTENTION void attention_scores(const float *queries, size_t heads, const float *keys,
-                                    size_t stride, size_t width, size_t count, float *scores) {
-  size_t h = 0;
-  for (; h < heads; h += heads - h >= 4 ? 4 : 1) {
-    const float *query = queries + h * width;
-    float *row = scores + h * CK_ATTENTION_BLOCK;
-    size_t p = 0;
-    if (heads - h >= 4) {
-      for (; p + 3 <= count; p += 3) {
-        attention_scores_tile(query, keys + p * stride, stride, width, 4, 3, row + p);
-      }
-      for (; p < count; p++) {
-        attention_scores_tile(query, keys + p * stride, stride, width, 4, 1, row + p);
-      }
-    } else {
-      for (; p + 3 <= count; p += 3) {
-        attention_scores_tile(query, keys + p * stride, stride, width, 1, 3, row + p);
-      }
-      for (; p < count; p++) {
-        attention_scores_tile(query, keys + p * stride, stride, width, 1, 1, row + p);
-      }
-    }
-  }
-}
-
 /* Turns `count` scores of a head into weights relative to the largest score so far, and returns what
  * earlier sums have to be multiplied by. */
 CK_ATTENTION float attention_weights(float *scores, size_t count, float *largest, double *total) {
@@ -122,78 +82,62 @@ CK_ATTENTION float attention_weights(float *scores, size_t count, float *largest
   return factor[0];
 }
 
-/* sums[h] += sum over p of weights[h][p] * values[p], for two vectors of `heads` heads. */
-CK_ATTENTION void attention_values_tile(const float *weights, const float *values, size_t stride,
-                                         size_t count, size_t width, int heads, float *sums) {
-  ck_lanes sum[4][2];
-  for (int h = 0; h < heads; h++) {
-    for (int v = 0; v < 2; v++) sum[h][v] = lanes_load(sums + (size_t)h * width + v * CK_LANES);
-  }
-  for (size_t p = 0; p < count; p++) {
-    const ck_lanes low = lanes_load(values + p * stride);
-    const ck_lanes high = lanes_load(values + p * stride + CK_LANES);
-    for (int h = 0; h < heads; h++) {
-      const ck_lanes weight = lanes_set(weights[(size_t)h * CK_ATTENTION_BLOCK + p]);
-      sum[h][0] = lanes_fma(weight, low, sum[h][0]);
-      sum[h][1] = lanes_fma(weight, high, sum[h][1]);
-    }
-  }
-  for (int h = 0; h < heads; h++) {
-    for (int v = 0; v < 2; v++) lanes_store(sums + (size_t)h * width + v * CK_LANES, sum[h][v]);
-  }
-}
-
-CK_ATTENTION void attention_values(const float *weights, size_t heads, const float *values,
-                                    size_t stride, size_t count, size_t width, float *sums) {
-  size_t h = 0;
-  for (; h < heads; h += heads - h >= 4 ? 4 : 1) {
-    const float *row = weights + h * CK_ATTENTION_BLOCK;
-    for (size_t i = 0; i < width; i += 2 * CK_LANES) {
-      float *out = sums + h * width + i;
-      if (heads - h >= 4) {
-        attention_values_tile(row, values + i, stride, count, width, 4, out);
-      } else {
-        attention_values_tile(row, values + i, stride, count, width, 1, out);
-      }
-    }
-  }
+/* Positions of the block of `count` from `start` on that token `token` sees. */
+CK_ATTENTION size_t attention_seen(const ck_attention *a, size_t token, size_t start, size_t count) {
+  const size_t end = a->positions + token;
+  const size_t seen = end > start ? end - start : 0;
+  return seen < count ? seen : count;
 }
 
 /* The kernel; `scratch` as `ck_attention_scratch_floats` says. */
 CK_ATTENTION void attention_all(const ck_attention *a, float *scratch) {
-  const ck_attention_layout at = ck_attention_places(a->heads, a->dim);
-  const size_t width = at.width, heads = a->heads, dim = a->dim;
+  const size_t heads = a->heads, dim = a->dim, rows = a->tokens * heads;
+  const ck_attention_layout at = ck_attention_places(rows, dim);
+  const size_t width = at.width;
   float *panel = scratch + at.panel, *queries = scratch + at.queries, *sums = scratch + at.sums;
   float *weights = scratch + at.weights, *largest = scratch + at.largest;
   double *totals = (double *)(void *)(scratch + at.totals);
-  for (size_t h = 0; h < heads; h++) {
-    const float *query = a->queries + h * a->query_stride;
-    for (size_t i = 0; i < width; i++) queries[h * width + i] = i < dim ? query[i] * a->scale : 0;
-    memset(sums + h * width, 0, width * sizeof *sums);
-    largest[h] = -INFINITY;
-    totals[h] = 0;
+  for (size_t r = 0; r < rows; r++) {
+    const float *query = a->queries + r / heads * a->query_token_stride + r % heads * a->query_stride;
+    for (size_t i = 0; i < width; i++) queries[r * width + i] = i < dim ? query[i] * a->scale : 0;
+    memset(sums + r * width, 0, width * sizeof *sums);
+    largest[r] = -INFINITY;
+    totals[r] = 0;
   }
-  for (size_t start = 0; start < a->positions; start += CK_ATTENTION_BLOCK) {
-    const size_t left = a->positions - start;
-    const size_t count = left < CK_ATTENTION_BLOCK ? left : CK_ATTENTION_BLOCK;
+  const size_t last = a->positions + a->tokens - 1;
+  for (size_t start = 0; start < last; start += CK_ATTENTION_BLOCK) {
+    const size_t count = last - start < CK_ATTENTION_BLOCK ? last - start : CK_ATTENTION_BLOCK;
+    /* Rows go together where all of them see the whole block, else a token's do. */
+    const size_t together = start + count <= a->positions ? rows : heads;
     size_t stride;
     const float *keys = attention_rows(a, a->keys, start, count, width, panel, &stride);
-    attention_scores(queries, heads, keys, stride, width, count, weights);
-    for (size_t h = 0; h < heads; h++) {
-      const float factor = attention_weights(weights + h * CK_ATTENTION_BLOCK, count, largest + h,
-                                             totals + h);
+    for (size_t r = 0; r < rows; r += together) {
+      const size_t seen = attention_seen(a, r / heads, start, count);
+      CK_SCORES(queries + r * width, together, keys, stride, width, seen,
+                       weights + r * CK_ATTENTION_BLOCK);
+    }
+    for (size_t r = 0; r < rows; r++) {
+      const size_t seen = attention_seen(a, r / heads, start, count);
+      if (seen == 0) continue;
+      const float factor = attention_weights(weights + r * CK_ATTENTION_BLOCK, seen, largest + r,
+                                             totals + r);
       if (factor == 1) continue;
       const ck_lanes by = lanes_set(factor);
       for (size_t i = 0; i < width; i += CK_LANES) {
-        lanes_store(sums + h * width + i, lanes_mul(by, lanes_load(sums + h * width + i)));
+        lanes_store(sums + r * width + i, lanes_mul(by, lanes_load(sums + r * width + i)));
       }
     }
     const float *values = attention_rows(a, a->values, start, count, width, panel, &stride);
-    attention_values(weights, heads, values, stride, count, width, sums);
+    for (size_t r = 0; r < rows; r += together) {
+      const size_t seen = attention_seen(a, r / heads, start, count);
+      CK_VALUES(weights + r * CK_ATTENTION_BLOCK, together, values, stride, seen, width,
+                       sums + r * width);
+    }
   }
-  for (size_t h = 0; h < heads; h++) {
-    const float share = (float)(1 / totals[h]);
-    for (size_t i = 0; i < dim; i++) a->out[h * a->out_stride + i] = sums[h * width + i] * share;
+  for (size_t r = 0; r < rows; r++) {
+    const float share = (float)(1 / totals[r]);
+    float *out = a->out + r / heads * a->out_token_stride + r % heads * a->out_stride;
+    for (size_t i = 0; i < dim; i++) out[i] = sums[r * width + i] * share;
   }
 }
 

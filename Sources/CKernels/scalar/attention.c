@@ -6,22 +6,24 @@
 
 #include <math.h>
 
-size_t ck_attention_scratch_floats(size_t heads, size_t dim) {
-  return ck_attention_places(heads, dim).floats;
+size_t ck_attention_scratch_floats(size_t queries, size_t dim) {
+  return ck_attention_places(queries, dim).floats;
 }
 
 /* A position at a time; sums and weights in double precision. */
 void ck_scalar_attend(const ck_attention *a, float *scratch) {
-  const ck_attention_layout at = ck_attention_places(a->heads, a->dim);
+  const ck_attention_layout at = ck_attention_places(a->tokens * a->heads, a->dim);
   const ck_type *type = ck_find_type(a->type);
   float *row = scratch + at.panel;
   /* Room for [dim] doubles: the panel behind the row. */
   double *sums = (double *)(void *)(row + at.width);
-  for (size_t h = 0; h < a->heads; h++) {
-    const float *query = a->queries + h * a->query_stride;
+  for (size_t r = 0; r < a->tokens * a->heads; r++) {
+    const size_t t = r / a->heads, h = r % a->heads;
+    const float *query = a->queries + t * a->query_token_stride + h * a->query_stride;
+    float *out = a->out + t * a->out_token_stride + h * a->out_stride;
     double largest = -INFINITY, total = 0;
     for (size_t i = 0; i < a->dim; i++) sums[i] = 0;
-    for (size_t p = 0; p < a->positions; p++) {
+    for (size_t p = 0; p < a->positions + t; p++) {
       type->decode((const uint8_t *)a->keys + p * a->row_bytes, a->dim, row);
       double score = 0;
       for (size_t i = 0; i < a->dim; i++) score += (double)query[i] * (double)row[i];
@@ -37,7 +39,7 @@ void ck_scalar_attend(const ck_attention *a, float *scratch) {
       type->decode((const uint8_t *)a->values + p * a->row_bytes, a->dim, row);
       for (size_t i = 0; i < a->dim; i++) sums[i] += weight * (double)row[i];
     }
-    for (size_t i = 0; i < a->dim; i++) a->out[h * a->out_stride + i] = (float)(sums[i] / total);
+    for (size_t i = 0; i < a->dim; i++) out[i] = (float)(sums[i] / total);
   }
 }
 

@@ -33,6 +33,7 @@ void ck_avx512_quantize(const float *x, size_t x_stride, size_t columns, size_t 
                         void *out);
 void ck_avx512_multiply_quantized(ck_matrix w, const void *x, const int32_t *rows, size_t tokens,
                                   bool is_wide, float *out, size_t out_stride);
+void ck_avx512_attend(const ck_attention *attention, float *scratch);
 
 #endif
 #endif
