@@ -203,7 +203,7 @@ static void check_delta_rule(random_source *random, size_t d) {
 
 void check_vectors(void) {
   static const size_t halves[] = {1, 3, 8, 16, 33};
-  static const size_t shapes[][2] = {{1, 4}, {7, 4}, {8, 4}, {9, 3}, {100, 4}, {33, 1}, {24, 5}};
+  static const size_t shapes[][2] = {{1, 4}, {7, 4}, {8, 4}, {9, 3}, {100, 4}, {33, 1}, {24, 5}, {96, 4}};
   static const size_t dimensions[] = {1, 5, 8, 24, 32, 64, 128};
   random_source random = {20};
   expect(kernels->dot(guarded(0), guarded(0), 0) == 0, "dot of nothing");
@@ -214,6 +214,6 @@ void check_vectors(void) {
   }
   check_not_a_number();
   for (size_t i = 0; i < 5; i++) check_rotation(&random, halves[i]);
-  for (size_t i = 0; i < 7; i++) check_convolution(&random, shapes[i][0], shapes[i][1]);
+  for (size_t i = 0; i < 8; i++) check_convolution(&random, shapes[i][0], shapes[i][1]);
   for (size_t i = 0; i < 7; i++) check_delta_rule(&random, dimensions[i]);
 }

@@ -25,6 +25,16 @@ void ck_neon_convolve_silu(const float *taps, const float *const *history, size_
   }
 }
 
+CK_NEON_INLINE void sums8(const float *a, const float *b, size_t count, float sums[8]) {
+  float32x4_t low = vdupq_n_f32(0), high = vdupq_n_f32(0);
+  for (size_t i = 0; i < count; i += 8) {
+    low = vfmaq_f32(low, vld1q_f32(a + i), vld1q_f32(b + i));
+    high = vfmaq_f32(high, vld1q_f32(a + i + 4), vld1q_f32(b + i + 4));
+  }
+  vst1q_f32(sums, low);
+  vst1q_f32(sums + 4, high);
+}
+
 /* The delta rule: delta_chunk.h with four lanes. */
 #define VECTOR float32x4_t
 #define LANES 4
@@ -35,6 +45,8 @@ void ck_neon_convolve_silu(const float *taps, const float *const *history, size_
 #define MULTIPLY(a, b) vmulq_f32(a, b)
 #define SUBTRACT(a, b) vsubq_f32(a, b)
 #define MULTIPLY_ADD(a, b, sum) vfmaq_f32(sum, a, b)
+#define SUMS8 sums8
+enum { TILE_TOKENS = 3, TILE_COLUMNS = 16 };
 #include "../internal/delta_chunk.h"
 
 void ck_neon_delta_steps(float *state, ck_delta_tokens tokens, size_t dim) {

@@ -1,8 +1,11 @@
 /* Steps of the gated delta net for a vector unit, which the including file gives:
- *     VECTOR, LANES (4 or 8), INLINE       the type, its floats, what every function here is declared with
+ *     VECTOR, LANES (4, 8 or 16), INLINE   the type, its floats, what every function here is declared with
  *     LOAD(p) STORE(p, x) SET(x)           unaligned; all lanes alike
  *     MULTIPLY(a, b) SUBTRACT(a, b)        a * b, a - b
  *     MULTIPLY_ADD(a, b, sum)              a * b + sum, rounded once
+ *     SUMS8(a, b, count, s)                s[j] = sum over i of a[8 * i + j] * b[8 * i + j], each rounded once
+ *     TILE_TOKENS (3 or 4), TILE_COLUMNS   tokens whose products with so many columns (16 or 32) keep their sums
+ *                                          in the registers
  *
  * A state that every token reads and writes waits for memory, and many tokens wait for the cache. Here up to
  * CK_DELTA_CHUNK tokens leave it as it is: token t answers from it and from the updates of tokens i <= t that
@@ -17,10 +20,15 @@
 #include <math.h>
 #include <string.h>
 
-/* Value indices that pass through all steps before the next: 16 KiB of a state of 128 key indices. Products
- * of three tokens' q and k with half of them keep their sums in the registers. One token meets DELTA_ROWS
- * rows of the whole state after the other, as they lie in memory. */
-enum { DELTA_COLUMNS = 32, DELTA_HALF = 16, DELTA_TOKENS = 3, DELTA_ROWS = 8, DELTA_KEYS = 128 };
+/* Value indices that pass through all steps before the next: 16 KiB of a state of 128 key indices. One token meets
+ * DELTA_ROWS rows of the whole state after the other, as they lie in memory. DELTA_STEP value indices are the fewest
+ * at once. */
+enum {
+  DELTA_COLUMNS = 32,
+  DELTA_ROWS = 8,
+  DELTA_KEYS = 128,
+  DELTA_STEP = LANES > 8 ? LANES : 8,
+};
 
 /* A segment: tokens that one call adds to those that wait. */
 typedef struct {
@@ -34,15 +42,8 @@ typedef struct {
 
 /* Eight sums of `count` products, a multiple of 8, and the sum of those. */
 INLINE float delta_dot(const float *a, const float *b, size_t count) {
-  VECTOR sums[8 / LANES];
-  for (int j = 0; j < 8 / LANES; j++) sums[j] = SET(0);
-  for (size_t i = 0; i < count; i += 8) {
-    for (int j = 0; j < 8 / LANES; j++) {
-      sums[j] = MULTIPLY_ADD(LOAD(a + i + LANES * j), LOAD(b + i + LANES * j), sums[j]);
-    }
-  }
   float s[8];
-  for (int j = 0; j < 8 / LANES; j++) STORE(s + LANES * j, sums[j]);
+  SUMS8(a, b, count, s);
   return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
 
@@ -72,7 +73,7 @@ INLINE void delta_recall(const delta_segment *s, const float *values, size_t str
                          const int vectors) {
   const float *k = s->tokens.k + first * s->tokens.stride;
   const float *q = s->tokens.q + first * s->tokens.stride;
-  VECTOR sums[2 * DELTA_TOKENS][DELTA_COLUMNS / LANES];
+  VECTOR sums[2 * TILE_TOKENS][DELTA_COLUMNS / LANES];
   for (int r = 0; r < 2 * tokens; r++) {
     for (int j = 0; j < vectors; j++) {
       sums[r][j] = from ? LOAD(out + (size_t)r * out_stride + LANES * j) : SET(0);
@@ -98,14 +99,18 @@ INLINE void delta_recall(const delta_segment *s, const float *values, size_t str
 /* The same over all key indices in order, for all tokens of the segment. */
 INLINE void delta_recall_all(const delta_segment *s, const float *values, size_t stride,
                              float out[][2][DELTA_COLUMNS], size_t column, const int vectors) {
-  size_t t = 0;
-  for (; t + 3 <= s->count; t += 3) {
-    delta_recall(s, values, stride, 0, s->dim, t, out[t][0] + column, DELTA_COLUMNS, 3, vectors);
-  }
-  if (s->count - t == 2) {
-    delta_recall(s, values, stride, 0, s->dim, t, out[t][0] + column, DELTA_COLUMNS, 2, vectors);
-  } else if (s->count - t == 1) {
-    delta_recall(s, values, stride, 0, s->dim, t, out[t][0] + column, DELTA_COLUMNS, 1, vectors);
+  for (size_t t = 0; t < s->count; t += TILE_TOKENS) {
+    float *to = out[t][0] + column;
+    const size_t left = s->count - t;
+    if (left >= TILE_TOKENS) {
+      delta_recall(s, values, stride, 0, s->dim, t, to, DELTA_COLUMNS, TILE_TOKENS, vectors);
+    } else if (left == 3) {
+      delta_recall(s, values, stride, 0, s->dim, t, to, DELTA_COLUMNS, 3, vectors);
+    } else if (left == 2) {
+      delta_recall(s, values, stride, 0, s->dim, t, to, DELTA_COLUMNS, 2, vectors);
+    } else {
+      delta_recall(s, values, stride, 0, s->dim, t, to, DELTA_COLUMNS, 1, vectors);
+    }
   }
 }
 
@@ -181,8 +186,9 @@ INLINE void delta_columns(const delta_segment *s, size_t c, float scale, const i
     stride = DELTA_COLUMNS;
   }
   if (vectors == DELTA_COLUMNS / LANES) {
-    delta_recall_all(s, values, stride, recalled, 0, DELTA_HALF / LANES);
-    delta_recall_all(s, values + DELTA_HALF, stride, recalled, DELTA_HALF, DELTA_HALF / LANES);
+    for (size_t at = 0; at < DELTA_COLUMNS; at += TILE_COLUMNS) {
+      delta_recall_all(s, values + at, stride, recalled, at, TILE_COLUMNS / LANES);
+    }
   } else {
     delta_recall_all(s, values, stride, recalled, 0, vectors);
   }
@@ -212,20 +218,20 @@ INLINE void delta_row(const delta_segment *s, size_t c, float scale) {
       delta_recall(s, values + j, s->dim, i, i + DELTA_ROWS, 0, recalled[0] + j, DELTA_KEYS, 1,
                    DELTA_COLUMNS / LANES);
     }
-    for (; j < width; j += 8) {
-      delta_recall(s, values + j, s->dim, i, i + DELTA_ROWS, 0, recalled[0] + j, DELTA_KEYS, 1, 8 / LANES);
+    for (; j < width; j += DELTA_STEP) {
+      delta_recall(s, values + j, s->dim, i, i + DELTA_ROWS, 0, recalled[0] + j, DELTA_KEYS, 1, DELTA_STEP / LANES);
     }
   }
-  for (size_t j = 0; j < width; j += 8) {
-    delta_answer(s, c + j, recalled[0] + j, DELTA_KEYS, scale, 8 / LANES);
+  for (size_t j = 0; j < width; j += DELTA_STEP) {
+    delta_answer(s, c + j, recalled[0] + j, DELTA_KEYS, scale, DELTA_STEP / LANES);
   }
   if (s->waiting + 1 < CK_DELTA_CHUNK) return;
   size_t j = 0;
   for (; j + DELTA_COLUMNS <= width; j += DELTA_COLUMNS) delta_fold(s, c + j, DELTA_COLUMNS / LANES);
-  for (; j < width; j += 8) delta_fold(s, c + j, 8 / LANES);
+  for (; j < width; j += DELTA_STEP) delta_fold(s, c + j, DELTA_STEP / LANES);
 }
 
-/* The segment's tokens; `dim` is a multiple of 8. */
+/* The segment's tokens; `dim` is a multiple of DELTA_STEP. */
 INLINE void delta_advance(delta_segment *s) {
   const float scale = (float)(1 / sqrt((double)s->dim));
   if (s->waiting == 0) *s->state.keep = 1;
@@ -242,12 +248,12 @@ INLINE void delta_advance(delta_segment *s) {
     for (; c + DELTA_COLUMNS <= s->dim; c += DELTA_COLUMNS) {
       delta_columns(s, c, scale, DELTA_COLUMNS / LANES);
     }
-    for (; c < s->dim; c += 8) delta_columns(s, c, scale, 8 / LANES);
+    for (; c < s->dim; c += DELTA_STEP) delta_columns(s, c, scale, DELTA_STEP / LANES);
   }
   *s->state.count = waiting == CK_DELTA_CHUNK ? 0 : (float)waiting;
 }
 
-/* All tokens; `dim` is a multiple of 8. */
+/* All tokens; `dim` is a multiple of DELTA_STEP. */
 INLINE void delta_steps(float *state, ck_delta_tokens tokens, size_t dim) {
   delta_segment s = {.state = ck_delta_state_at(state, dim), .tokens = tokens, .dim = dim};
   for (size_t left = tokens.count; left > 0; left -= s.count) {

@@ -38,6 +38,15 @@ CK_AVX2_INLINE __m256 ck_exp8(__m256 x) {
   return _mm256_andnot_ps(is_zero, _mm256_mul_ps(p, power));
 }
 
+/* sums[j] = sum over i of a[8 * i + j] * b[8 * i + j]; `count` is a multiple of 8. */
+CK_AVX2_INLINE void ck_dot8(const float *a, const float *b, size_t count, float sums[8]) {
+  __m256 sum = _mm256_setzero_ps();
+  for (size_t i = 0; i < count; i += 8) {
+    sum = _mm256_fmadd_ps(_mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i), sum);
+  }
+  _mm256_storeu_ps(sums, sum);
+}
+
 /* 1 / (1 + e^-x) */
 CK_AVX2_INLINE __m256 ck_sigmoid8(__m256 x) {
   const __m256 one = _mm256_set1_ps(1);

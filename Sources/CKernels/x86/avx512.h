@@ -34,6 +34,9 @@ void ck_avx512_quantize(const float *x, size_t x_stride, size_t columns, size_t 
 void ck_avx512_multiply_quantized(ck_matrix w, const void *x, const int32_t *rows, size_t tokens,
                                   bool is_wide, float *out, size_t out_stride);
 void ck_avx512_attend(const ck_attention *attention, float *scratch);
+void ck_avx512_convolve_silu(const float *taps, const float *const *history, size_t width, float *out,
+                             size_t channels);
+void ck_avx512_delta_steps(float *state, ck_delta_tokens tokens, size_t dim);
 
 #endif
 #endif

@@ -37,6 +37,8 @@ CK_AVX2 void ck_avx2_convolve_silu(const float *taps, const float *const *histor
 #define MULTIPLY(a, b) _mm256_mul_ps(a, b)
 #define SUBTRACT(a, b) _mm256_sub_ps(a, b)
 #define MULTIPLY_ADD(a, b, sum) _mm256_fmadd_ps(a, b, sum)
+#define SUMS8 ck_dot8
+enum { TILE_TOKENS = 3, TILE_COLUMNS = 16 };
 #include "../internal/delta_chunk.h"
 
 CK_AVX2 void ck_avx2_delta_steps(float *state, ck_delta_tokens tokens, size_t dim) {

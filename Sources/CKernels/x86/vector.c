@@ -97,12 +97,17 @@ CK_AVX2 static void softmax(float *x, size_t count) {
   .dot = dot, .add_scaled = add_scaled, .add = ck_scalar_add,                                  \
   .rms_norm = rms_norm, .l2_normalize = l2_normalize, .silu_multiply = silu_multiply,          \
   .sigmoid_multiply = sigmoid_multiply, .softmax = softmax,                                    \
-  .rotate_pairs = ck_scalar_rotate_pairs, .convolve_silu = ck_avx2_convolve_silu,              \
-  .delta_steps = ck_avx2_delta_steps
+  .rotate_pairs = ck_scalar_rotate_pairs
+
+#define VECTOR_KERNELS_512                                                                     \
+  VECTOR_KERNELS, .attend = ck_avx512_attend, .convolve_silu = ck_avx512_convolve_silu,        \
+  .delta_steps = ck_avx512_delta_steps
 
 static const ck_kernels kernels = {
     VECTOR_KERNELS,
     .attend = ck_avx2_attend,
+    .convolve_silu = ck_avx2_convolve_silu,
+    .delta_steps = ck_avx2_delta_steps,
     .multiply = ck_avx2_multiply,
     .quantize = ck_avx2_quantize,
     .multiply_quantized = ck_avx2_multiply_quantized,
@@ -110,16 +115,14 @@ static const ck_kernels kernels = {
 
 /* Wider vectors pay in products; the rest waits for memory. */
 static const ck_kernels wide_kernels = {
-    VECTOR_KERNELS,
-    .attend = ck_avx512_attend,
+    VECTOR_KERNELS_512,
     .multiply = ck_avx2_multiply,
     .quantize = ck_avx512_quantize,
     .multiply_quantized = ck_avx512_multiply_quantized,
 };
 
 static const ck_kernels tile_kernels = {
-    VECTOR_KERNELS,
-    .attend = ck_avx512_attend,
+    VECTOR_KERNELS_512,
     .multiply = ck_amx_multiply,
     .quantize = ck_avx512_quantize,
     .multiply_quantized = ck_amx_multiply_quantized,
