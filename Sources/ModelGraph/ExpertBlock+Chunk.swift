@@ -138,40 +138,52 @@ extension ExpertBlock {
     }
   }
 
-  /// Sums the slices' outputs in `scratch.expertOutput`, `[rows, hidden]`, in their order.
+  /// Sums the slices' outputs in `scratch.expertOutput`, in their order. A block of columns has its `[rows, width]`
+  /// in one piece, as what lies `hidden` floats apart falls into few sets of the cache.
   private func multiplyDown(
     _ job: Job, _ slices: Range<Int>, size: Int, _ run: Evaluation, routing: Routing,
     _ matrices: (_ slice: Int) -> ExpertMatrices
   ) {
-    let (scratch, kernels, hidden) = (run.scratch, run.kernels, run.config.hiddenSize)
-    let bytes = kernels.quantizedByteCount(columns: size)
+    let bytes = run.kernels.quantizedByteCount(columns: size)
     forEachColumns(run, cost: size * slices.count * job.rows) { columns in
-      let out = scratch.expertOutput + columns.lowerBound
-      for index in slices {
-        let target = index == 0 ? out : scratch.partial + columns.lowerBound
-        let first = (index - slices.lowerBound) * job.rows
-        let inner = Activations(
-          scratch.expertGate + first * size, stride: size,
-          quantized: bytes > 0 ? UnsafeRawPointer(scratch.quantizedInner + first * bytes) : nil,
-          precision: job.input.precision)
-        kernels.multiply(
-          matrices(index).down.rows(columns), inner, tokens: job.rows, into: target,
-          outStride: hidden)
-        guard index > 0 else { continue }
-        for row in 0..<job.rows {
-          kernels.add(out + row * hidden, target + row * hidden, count: columns.count)
+      // Every block of the range has its turn in the same place, which stays in the first cache.
+      let partial = run.scratch.partial + columns.lowerBound * job.rows
+      for start in stride(from: columns.lowerBound, to: columns.upperBound, by: Self.columnBlock) {
+        let block = start..<min(start + Self.columnBlock, columns.upperBound)
+        let out = run.scratch.expertOutput + start * job.rows
+        for index in slices {
+          let first = (index - slices.lowerBound) * job.rows
+          let inner = Activations(
+            run.scratch.expertGate + first * size, stride: size,
+            quantized: bytes > 0
+              ? UnsafeRawPointer(run.scratch.quantizedInner + first * bytes) : nil,
+            precision: job.input.precision)
+          run.kernels.multiply(
+            matrices(index).down.rows(block), inner, tokens: job.rows,
+            into: index == 0 ? out : partial, outStride: block.count)
+          if index > 0 { run.kernels.add(out, partial, count: job.rows * block.count) }
+        }
+        if slices.upperBound == job.sliceCount {
+          addWeighted(out, of: job, columns: block, run, routing: routing)
         }
       }
-      guard slices.upperBound == job.sliceCount else { return }
-      for row in 0..<job.rows {
-        let pair = job.firstPair.map { $0 + row }
-        let token = pair.map { Int(routing.tokens[$0]) } ?? row
-        let weight =
-          pair.map { scratch.weights[Int(routing.ranks[$0])] } ?? scratch.sharedWeight[row]
-        kernels.addScaled(
-          job.target + token * hidden + columns.lowerBound, weight, out + row * hidden,
-          count: columns.count)
-      }
+    }
+  }
+
+  /// Adds the job's output for `columns`, `[rows, columns]`, to its target by its tokens' weights.
+  private func addWeighted(
+    _ output: UnsafeMutablePointer<Float>, of job: Job, columns: Range<Int>, _ run: Evaluation,
+    routing: Routing
+  ) {
+    let (scratch, hidden) = (run.scratch, run.config.hiddenSize)
+    for row in 0..<job.rows {
+      let pair = job.firstPair.map { $0 + row }
+      let token = pair.map { Int(routing.tokens[$0]) } ?? row
+      let weight =
+        pair.map { scratch.weights[Int(routing.ranks[$0])] } ?? scratch.sharedWeight[row]
+      run.kernels.addScaled(
+        job.target + token * hidden + columns.lowerBound, weight, output + row * columns.count,
+        count: columns.count)
     }
   }
 }

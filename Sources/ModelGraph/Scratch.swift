@@ -37,8 +37,8 @@ final class Scratch {
   let gathered: Buffer  // [tokens of an expert, hidden]
   let expertGate: Buffer  // [slices, tokens of an expert, intermediate / slices]
   let expertUp: Buffer  // like expertGate
-  let expertOutput: Buffer  // [tokens of an expert, hidden]
-  let partial: Buffer  // [tokens of an expert, hidden]: output of one slice
+  let expertOutput: Buffer  // blocks of columns of [tokens of an expert, hidden]
+  let partial: Buffer  // as expertOutput: output of one slice
   let sliceGate: Buffer  // [P, intermediate], of an expert [slices, its tokens, rows of a slice]
   let sliceUp: Buffer  // like sliceGate
   let sliceOutput: Buffer  // [slices, P, hidden]

@@ -26,6 +26,10 @@ CK_NEON_INLINE ck_lanes lanes_fma(ck_lanes a, ck_lanes b, ck_lanes c) {
   return lanes_pair(vfmaq_f32(c.val[0], a.val[0], b.val[0]),
                     vfmaq_f32(c.val[1], a.val[1], b.val[1]));
 }
+CK_NEON_INLINE ck_lanes lanes_max(ck_lanes a, ck_lanes b) {
+  return lanes_pair(vbslq_f32(vcgtq_f32(a.val[0], b.val[0]), a.val[0], b.val[0]),
+                    vbslq_f32(vcgtq_f32(a.val[1], b.val[1]), a.val[1], b.val[1]));
+}
 CK_NEON_INLINE float lanes_sum(ck_lanes v) {
   const float32x4_t four = vaddq_f32(v.val[0], v.val[1]);
   const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));

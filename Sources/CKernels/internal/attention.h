@@ -5,6 +5,7 @@
  *   CK_LANES, ck_lanes           floats of a vector, and its type; 16 is a multiple of CK_LANES
  *   CK_ATTENTION                 stands before a function that is inlined and uses the instructions
  *   lanes_load, lanes_store, lanes_set, lanes_mul, lanes_fma(a, b, c) = a * b + c, lanes_sum
+ *   lanes_max(a, b)              b where a is not a number
  *   half_lanes(p), byte_lanes(p) CK_LANES float16 or int8 as floats
  *   exp_lanes(v)
  *   CK_SCORES, CK_VALUES         functions as attention_scores and attention_values of attention_tiles.h,
@@ -63,10 +64,14 @@ CK_ATTENTION const float *attention_rows(const ck_attention *a, const void *base
 /* Turns `count` scores of a head into weights relative to the largest score so far, and returns what
  * earlier sums have to be multiplied by. */
 CK_ATTENTION float attention_weights(float *scores, size_t count, float *largest, double *total) {
-  float top = *largest;
-  for (size_t p = 0; p < count; p++) top = scores[p] > top ? scores[p] : top;
   const size_t padded = (count + CK_LANES - 1) / CK_LANES * CK_LANES;
   for (size_t p = count; p < padded; p++) scores[p] = -INFINITY;
+  ck_lanes tops = lanes_set(*largest);
+  for (size_t p = 0; p < padded; p += CK_LANES) tops = lanes_max(lanes_load(scores + p), tops);
+  float each[CK_LANES];
+  lanes_store(each, tops);
+  float top = each[0];
+  for (int i = 1; i < CK_LANES; i++) top = each[i] > top ? each[i] : top;
   const ck_lanes shift = lanes_set(-top);
   ck_lanes sum = lanes_set(0);
   for (size_t p = 0; p < padded; p += CK_LANES) {

@@ -14,6 +14,7 @@ CK_AVX2_INLINE void lanes_store(float *p, __m256 v) { _mm256_storeu_ps(p, v); }
 CK_AVX2_INLINE __m256 lanes_set(float x) { return _mm256_set1_ps(x); }
 CK_AVX2_INLINE __m256 lanes_mul(__m256 a, __m256 b) { return _mm256_mul_ps(a, b); }
 CK_AVX2_INLINE __m256 lanes_fma(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
+CK_AVX2_INLINE __m256 lanes_max(__m256 a, __m256 b) { return _mm256_max_ps(a, b); }
 CK_AVX2_INLINE float lanes_sum(__m256 v) { return ck_sum8(v); }
 CK_AVX2_INLINE __m256 exp_lanes(__m256 v) { return ck_exp8(v); }
 
