@@ -40,8 +40,9 @@ final class ComputeCrew: @unchecked Sendable {
   private let isStopped = Atomic<Bool>(false)
   private var job: Job?
 
-  /// Rounds of waiting before sleep, about 50 ns each.
-  private let spins: Int
+  private let isSpinning: Bool
+  /// The owner's, between ``begin()`` and ``end()``.
+  private var patience: Patience
 
   private static let open: UInt32 = 1
   private static let ownerSleeps: UInt32 = 2
@@ -51,8 +52,10 @@ final class ComputeCrew: @unchecked Sendable {
   /// Workers that the gate can count.
   static let largestCount = Int(workers / worker)
 
-  init(spins: Int) {
-    self.spins = spins
+  /// Without `isSpinning` threads that wait sleep at once.
+  init(isSpinning: Bool) {
+    self.isSpinning = isSpinning
+    patience = Patience(isSpinning: isSpinning)
     gate = memory.bindMemory(to: Atomic<UInt32>.self, capacity: 1)
     next = (memory + 128).bindMemory(to: Atomic<Int>.self, capacity: 1)
     departures = (memory + 256).bindMemory(to: Atomic<UInt32>.self, capacity: 1)
@@ -99,7 +102,8 @@ final class ComputeCrew: @unchecked Sendable {
   /// A worker's life: join each job that is open, wait in between.
   func serve() {
     var seen: UInt32 = 0
-    while let number = waitForJob(after: seen) {
+    var patience = Patience(isSpinning: isSpinning)
+    while let number = waitForJob(after: seen, &patience) {
       seen = number
       guard enter(number) else { continue }
       if let job { takeShares(of: job) }
@@ -183,22 +187,24 @@ final class ComputeCrew: @unchecked Sendable {
   }
 
   private func waitUntilEmpty() {
-    for _ in 0..<spins {
+    for _ in 0..<patience.rounds {
       if gate.pointee.load(ordering: .acquiring) & Self.workers == 0 { return }
       ck_spin_hint()
     }
     gate.pointee.bitwiseOr(Self.ownerSleeps, ordering: .acquiringAndReleasing)
-    while true {
-      let departed = departures.pointee.load(ordering: .acquiring)
-      if gate.pointee.load(ordering: .acquiring) & Self.workers == 0 { break }
-      cp_wait_while_equal(departures, departed)
+    patience.sleep {
+      while true {
+        let departed = departures.pointee.load(ordering: .acquiring)
+        if gate.pointee.load(ordering: .acquiring) & Self.workers == 0 { break }
+        cp_wait_while_equal(departures, departed)
+      }
     }
     gate.pointee.bitwiseAnd(~Self.ownerSleeps, ordering: .relaxed)
   }
 
   /// The number of a job other than `seen`, or nil when the crew has stopped.
-  private func waitForJob(after seen: UInt32) -> UInt32? {
-    var left = spins
+  private func waitForJob(after seen: UInt32, _ patience: inout Patience) -> UInt32? {
+    var left = patience.rounds
     while true {
       let value = gate.pointee.load(ordering: .sequentiallyConsistent)
       if isStopped.load(ordering: .acquiring) { return nil }
@@ -207,7 +213,7 @@ final class ComputeCrew: @unchecked Sendable {
         left -= 1
         ck_spin_hint()
       } else {
-        sleep(while: value)
+        patience.sleep { sleep(while: value) }
       }
     }
   }

@@ -32,11 +32,8 @@ public final class ComputePool: Sendable {
       (1...ComputeCrew.largestCount).contains(threads),
       "a pool has 1 to \(ComputeCrew.largestCount) threads, the calling one included, got \(threads)"
     )
-    // A thread that spins while another waits for the core delays it. On two cores, decoding from memory
-    // and from a disk, 100 to 400 rounds are fastest (650 and 630 tokens/s, 270 and 280 from the disk) and
-    // take least processor time; without any it is 520 and 230, with 6,400 it is 520 and 200 for a quarter
-    // to a half more time. 400 put threads to sleep least often.
-    let crew = ComputeCrew(spins: threads <= Int(cp_processor_count()) ? 400 : 0)
+    // A thread that spins while another waits for the core delays it.
+    let crew = ComputeCrew(isSpinning: threads <= Int(cp_processor_count()))
     let processors = isPinned ? Self.processors(threads: threads) : []
     var workers: [Worker] = []
     for number in 1..<threads {
