@@ -20,14 +20,14 @@
 /* Types whose product with one token has a function of its own for multiples of 256 columns, which those of
  * super-blocks always have, and those that take the one of any type; as CK_EACH_LEVEL_TYPE. */
 #define CK_EACH_SUPER_TYPE(X)                                                                 \
-  X(Q4_K, 32, true) X(Q5_K, 32, true) X(Q6_K, 16, false) X(IQ3_XXS, 32, false) X(IQ4_XS, 32, false)
+  X(Q4_K, 32, true) X(Q5_K, 32, true) X(Q6_K, 16, false) X(IQ3_XXS, 32, false) X(IQ4_XS, 32, false) \
+  X(IQ1_S, 32, false) X(IQ1_M, 16, false) X(IQ2_XXS, 32, false) X(IQ2_XS, 16, false) X(IQ2_S, 16, false)
 #define CK_EACH_OWN_TYPE(X) \
   X(Q4_0, 32, false) X(Q8_0, 32, false) X(IQ4_NL, 32, false) X(MXFP4, 32, false)
 #define CK_EACH_ANY_TYPE(X)                                                                   \
   X(Q4_1, 32, true) X(Q5_0, 32, false) X(Q5_1, 32, true) X(Q2_K, 16, true)                    \
-  X(Q3_K, 16, false) X(IQ1_S, 32, false) X(IQ1_M, 16, false)                                  \
-  X(IQ2_XXS, 32, false) X(IQ2_XS, 16, false) X(IQ2_S, 16, false) X(IQ3_S, 32, false)          \
-  X(NVFP4, 16, false) X(TQ1_0, 32, false) X(TQ2_0, 32, false)
+  X(Q3_K, 16, false) X(IQ3_S, 32, false) X(NVFP4, 16, false) X(TQ1_0, 32, false)              \
+  X(TQ2_0, 32, false)
 
 void ck_avx512_quantize(const float *x, size_t x_stride, size_t columns, size_t rows, bool is_wide,
                         void *out);

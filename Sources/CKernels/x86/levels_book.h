@@ -6,6 +6,10 @@
 
 #if defined(__x86_64__)
 
+/* Rows of the books, eight values a row, as bytes; those of IQ1 eightfold, so that the eighth of its offset is a
+ * whole number. Aligned to 64 bytes. */
+extern const uint64_t ck_iq1_rows[2048], ck_iq2_xxs_rows[256], ck_iq2_xs_rows[512], ck_iq2_s_rows[1024];
+
 /* The signs of 32 7-bit indices, one a byte: the eighth makes their number even, it is the parity of the
  * others. */
 CK_AVX2_INLINE __m256i ck_even_signs32(__m256i index) {

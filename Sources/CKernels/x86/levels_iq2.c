@@ -15,10 +15,10 @@
 /* Eight times the value, so that the eighth of IQ1's offset is a whole number. */
 #define EIGHTFOLD(code) (8 * CK_IQ1_VALUE(code))
 #define ROW_IQ1(code) ROW8(EIGHTFOLD, code)
-static const _Alignas(64) uint64_t iq2_xxs_rows[] = {CK_IQ2_XXS_CODES(ROW_IQ2)};
-static const _Alignas(64) uint64_t iq2_xs_rows[] = {CK_IQ2_XS_CODES(ROW_IQ2)};
-static const _Alignas(64) uint64_t iq2_s_rows[] = {CK_IQ2_S_CODES(ROW_IQ2)};
-static const _Alignas(64) uint64_t iq1_rows[] = {CK_IQ1_CODES(ROW_IQ1)};
+const _Alignas(64) uint64_t ck_iq2_xxs_rows[] = {CK_IQ2_XXS_CODES(ROW_IQ2)};
+const _Alignas(64) uint64_t ck_iq2_xs_rows[] = {CK_IQ2_XS_CODES(ROW_IQ2)};
+const _Alignas(64) uint64_t ck_iq2_s_rows[] = {CK_IQ2_S_CODES(ROW_IQ2)};
+const _Alignas(64) uint64_t ck_iq1_rows[] = {CK_IQ1_CODES(ROW_IQ1)};
 
 CK_AVX2_INLINE __m256i four_rows(const uint64_t *book, size_t a, size_t b, size_t c, size_t d) {
   return _mm256_setr_epi64x((long long)book[a], (long long)book[b], (long long)book[c],
@@ -59,11 +59,12 @@ CK_AVX2_INLINE void IQ2_XXS_scales(const ck_block_IQ2_XXS *b, float *scales, flo
 
 CK_AVX2_INLINE __m256i IQ2_XXS_codes(const ck_block_IQ2_XXS *b, int g, const ck_block_note *note) {
   const uint32_t q = ck_load_u32(b->qs + 8 * g);
-  return with_signs(four_rows(iq2_xxs_rows, q & 255, q >> 8 & 255, q >> 16 & 255, q >> 24),
+  return with_signs(four_rows(ck_iq2_xxs_rows, q & 255, q >> 8 & 255, q >> 16 & 255, q >> 24),
                     note->signs[g]);
 }
 
-CK_DEFINE_LEVELS(IQ2_XXS, 256, 32, false, CK_SIGNED)
+CK_DEFINE_AVX2_LEVELS(IQ2_XXS, 256, 32, false, CK_SIGNED)
+CK_DEFINE_AVX512_TILE(ck_avx512_tile_IQ2_XXS, IQ2_XXS, 256, 32, false, CK_SIGNED)
 
 /* A word is nine bits of index and a 7-bit sign index. */
 CK_AVX2_INLINE void IQ2_XS_scales(const ck_block_IQ2_XS *b, float *scales, float *minima,
@@ -79,10 +80,11 @@ CK_AVX2_INLINE void IQ2_XS_scales(const ck_block_IQ2_XS *b, float *scales, float
 CK_AVX2_INLINE __m256i IQ2_XS_codes(const ck_block_IQ2_XS *b, int g, const ck_block_note *note) {
   const uint64_t q = ck_load_u64(b->qs + 4 * g);
   return with_signs(
-      four_rows(iq2_xs_rows, q & 511, q >> 16 & 511, q >> 32 & 511, q >> 48 & 511), note->signs[g]);
+      four_rows(ck_iq2_xs_rows, q & 511, q >> 16 & 511, q >> 32 & 511, q >> 48 & 511), note->signs[g]);
 }
 
-CK_DEFINE_LEVELS(IQ2_XS, 256, 16, false, CK_SIGNED)
+CK_DEFINE_AVX2_LEVELS(IQ2_XS, 256, 16, false, CK_SIGNED)
+CK_DEFINE_AVX512_TILE(ck_avx512_tile_IQ2_XS, IQ2_XS, 256, 16, false, CK_SIGNED)
 
 CK_AVX2_INLINE void IQ2_S_scales(const ck_block_IQ2_S *b, float *scales, float *minima,
                                  ck_block_note *note) {
@@ -95,12 +97,13 @@ CK_AVX2_INLINE __m256i IQ2_S_codes(const ck_block_IQ2_S *b, int g, const ck_bloc
   (void)note;
   const uint32_t q = ck_load_u32(b->qs + 4 * g), high = b->qh[g];
   return with_signs(
-      four_rows(iq2_s_rows, (q & 255) | (high << 8 & 0x300), (q >> 8 & 255) | (high << 6 & 0x300),
+      four_rows(ck_iq2_s_rows, (q & 255) | (high << 8 & 0x300), (q >> 8 & 255) | (high << 6 & 0x300),
                 (q >> 16 & 255) | (high << 4 & 0x300), q >> 24 | (high << 2 & 0x300)),
       ck_load_u32(b->signs + 4 * g));
 }
 
-CK_DEFINE_LEVELS(IQ2_S, 256, 16, false, CK_SIGNED)
+CK_DEFINE_AVX2_LEVELS(IQ2_S, 256, 16, false, CK_SIGNED)
+CK_DEFINE_AVX512_TILE(ck_avx512_tile_IQ2_S, IQ2_S, 256, 16, false, CK_SIGNED)
 
 /* d * (2 * small + 1) / 8 */
 CK_AVX2_INLINE float iq1_scale(float d, unsigned small) { return d * (float)(2 * small + 1) * 0.125f; }
@@ -116,12 +119,13 @@ CK_AVX2_INLINE __m256i IQ1_S_codes(const ck_block_IQ1_S *b, int g, const ck_bloc
   (void)note;
   const uint32_t q = ck_load_u32(b->qs + 4 * g), high = b->qh[g];
   const __m256i rows = four_rows(
-      iq1_rows, (q & 255) | (high << 8 & 0x700), (q >> 8 & 255) | (high << 5 & 0x700),
+      ck_iq1_rows, (q & 255) | (high << 8 & 0x700), (q >> 8 & 255) | (high << 5 & 0x700),
       (q >> 16 & 255) | (high << 2 & 0x700), q >> 24 | (high >> 1 & 0x700));
   return _mm256_add_epi8(rows, _mm256_set1_epi8(high & 0x8000 ? -1 : 1));
 }
 
-CK_DEFINE_LEVELS(IQ1_S, 256, 32, false, CK_SIGNED)
+CK_DEFINE_AVX2_LEVELS(IQ1_S, 256, 32, false, CK_SIGNED)
+CK_DEFINE_AVX512_TILE(ck_avx512_tile_IQ1_S, IQ1_S, 256, 32, false, CK_SIGNED)
 
 /* The float16 is spread over the top nibbles of four words, whose other bits are scales of 3 bits. */
 CK_AVX2_INLINE void IQ1_M_scales(const ck_block_IQ1_M *b, float *scales, float *minima,
@@ -140,7 +144,7 @@ CK_AVX2_INLINE __m256i IQ1_M_codes(const ck_block_IQ1_M *b, int g, const ck_bloc
   const uint32_t q = ck_load_u32(b->qs + 4 * g);
   const uint32_t high = b->qh[2 * g] | (uint32_t)b->qh[2 * g + 1] << 8;
   const __m256i rows = four_rows(
-      iq1_rows, (q & 255) | (high << 8 & 0x700), (q >> 8 & 255) | (high << 4 & 0x700),
+      ck_iq1_rows, (q & 255) | (high << 8 & 0x700), (q >> 8 & 255) | (high << 4 & 0x700),
       (q >> 16 & 255) | (high & 0x700), q >> 24 | (high >> 4 & 0x700));
   /* Bit 3 of each nibble, in every 64-bit lane at the top of its word. */
   const __m256i sides = _mm256_sllv_epi64(_mm256_set1_epi64x((long long)high),
@@ -149,7 +153,8 @@ CK_AVX2_INLINE __m256i IQ1_M_codes(const ck_block_IQ1_M *b, int g, const ck_bloc
   return _mm256_add_epi8(rows, _mm256_or_si256(is_below, _mm256_set1_epi8(1)));
 }
 
-CK_DEFINE_LEVELS(IQ1_M, 256, 16, false, CK_SIGNED)
+CK_DEFINE_AVX2_LEVELS(IQ1_M, 256, 16, false, CK_SIGNED)
+CK_DEFINE_AVX512_TILE(ck_avx512_tile_IQ1_M, IQ1_M, 256, 16, false, CK_SIGNED)
 
 CK_AVX2_INLINE void TQ2_0_scales(const ck_block_TQ2_0 *b, float *scales, float *minima,
                                  ck_block_note *note) {
