@@ -155,7 +155,11 @@ CK_AVX512_INLINE void IQ2_XXS_head(block_heads *h, int r, const ck_block_IQ2_XXS
   copy_half(&h->halves[r], &b->d);
 }
 
-#define NIBBLE_HEAD(NAME)                                                                      CK_AVX512_INLINE void NAME##_head(block_heads *h, int r, const ck_block_##NAME *b) {           for (int i = 0; i < 2; i++) copy_word(&h->words[i][r], b->scales + 4 * i);                   copy_half(&h->halves[r], &b->d);                                                           }
+#define NIBBLE_HEAD(NAME)                                                              \
+  CK_AVX512_INLINE void NAME##_head(block_heads *h, int r, const ck_block_##NAME *b) { \
+    for (int i = 0; i < 2; i++) copy_word(&h->words[i][r], b->scales + 4 * i);         \
+    copy_half(&h->halves[r], &b->d);                                                   \
+  }
 NIBBLE_HEAD(IQ2_XS)
 NIBBLE_HEAD(IQ2_S)
 
