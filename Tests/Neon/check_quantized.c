@@ -182,10 +182,9 @@ static void check_list(const product *p, size_t tokens, bool is_wide) {
 
 /* One row of products for each token count and row count: all must be those of the definition, hence
  * the same bits. Weights end at a guarded page with each of the row counts. */
-static void check_counts(random_source *random, uint32_t type, bool is_wide) {
+static void check_counts(random_source *random, uint32_t type, size_t columns, bool is_wide) {
   static const size_t token_counts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 17, 64, 67};
   static const size_t row_counts[] = {1, 2, 3, 5, 8, 15, 16, 17, 33};
-  const size_t columns = ck_block_elements(type) == 256 ? 512 : 320;
   const product p = make_product(random, type, RANDOM, 33, columns, 67, is_wide);
   for (size_t i = 0; i < sizeof token_counts / sizeof *token_counts; i++) {
     const size_t tokens = token_counts[i];
@@ -220,7 +219,12 @@ void check_quantized_products(void) {
           free_product(p);
         }
       }
-      check_counts(&random, type, is_wide);
+      /* Kernels of blocks of 32 may take 256 columns at once, or half as many. */
+      static const size_t widths[] = {320, 128, 384};
+      for (size_t i = 0; i < 3; i++) {
+        if (elements != 256) check_counts(&random, type, widths[i], is_wide);
+      }
+      if (elements == 256) check_counts(&random, type, 512, is_wide);
     }
   }
 }

@@ -17,8 +17,8 @@
 #define CK_AVX512 __attribute__((target(CK_AVX512_FEATURES)))
 #define CK_AVX512_INLINE static inline __attribute__((always_inline, target(CK_AVX512_FEATURES)))
 
-/* Types whose product with one token has a function of its own for multiples of 256 columns, which those of
- * super-blocks always have, and those that take the one of any type; as CK_EACH_LEVEL_TYPE. */
+/* Types whose product with one token has a function of its own: those of super-blocks, those of blocks of 32 for
+ * multiples of 128 columns, and those that take the one of any type; as CK_EACH_LEVEL_TYPE. */
 #define CK_EACH_SUPER_TYPE(X)                                                                 \
   X(Q4_K, 32, true) X(Q5_K, 32, true) X(Q6_K, 16, false) X(IQ3_XXS, 32, false) X(IQ4_XS, 32, false) \
   X(IQ1_S, 32, false) X(IQ1_M, 16, false) X(IQ2_XXS, 32, false) X(IQ2_XS, 16, false) X(IQ2_S, 16, false)

@@ -145,7 +145,7 @@ ck_avx512_products ck_avx512_vnni_products = {
 typedef struct {
   ck_avx2_tile *load;
   ck_avx512_rows8 *rows[2]; /* one token, with 8-bit activations and with 16-bit ones */
-  ck_avx512_rows16 *rows16[2]; /* the same of a multiple of 256 columns; or NULL */
+  ck_avx512_rows16 *rows16[2]; /* the same of a multiple of 128 columns; or NULL */
   uint8_t group;            /* weights that share a scale: 16 or 32 */
   bool has_minima;
 } type_kernels;
@@ -187,7 +187,7 @@ static inline void find_rows(const uint8_t **rows, ck_matrix w, size_t first, si
 
 /* One token. */
 static void multiply_rows(ck_matrix w, const type_kernels *type, ck_token512 x, bool is_wide, float *out) {
-  ck_avx512_rows16 *multiply16 = w.columns % CK_SUPER ? NULL : type->rows16[is_wide];
+  ck_avx512_rows16 *multiply16 = w.columns % (CK_SUPER / 2) ? NULL : type->rows16[is_wide];
   for (size_t row = 0; row < w.rows;) {
     const uint8_t *rows[CK_TILE_ROWS];
     float sums[CK_TILE_ROWS];

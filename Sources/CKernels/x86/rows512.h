@@ -91,7 +91,7 @@ CK_AVX512_INLINE __m256 ck_add_panel512(const ck_panel *p, __m256 sums, const ck
 typedef void ck_avx512_rows8(const uint8_t *const rows[CK_HALF_ROWS], size_t columns, ck_token512 x,
                              float out[CK_HALF_ROWS]);
 
-/* The same for sixteen rows of a multiple of 256 columns. */
+/* The same for sixteen rows of a multiple of 128 columns. */
 typedef void ck_avx512_rows16(const uint8_t *const rows[CK_TILE_ROWS], size_t columns, ck_token512 x,
                               float out[CK_TILE_ROWS]);
 

@@ -123,55 +123,54 @@ CK_AVX512_INLINE __m512 from_exponents(const uint8_t exponents[CK_TILE_ROWS]) {
 /* A type of blocks of 32: its scales, WORDs in MEMBER that COPY copies, by FROM; its CODES, or the nibbles
  * themselves; how many times sums can be PACKED. */
 #define COLUMNS(NAME, WORD, COPY, MEMBER, FROM, CODES, HAS_TABLE, PACKS)                                      \
-  CK_AVX512_INLINE void NAME##_columns(blocks16 b, const activations256 *x, columns256 *c,                \
-                                       const bool is_wide) {                                            \
+  CK_AVX512_INLINE void NAME##_halves(blocks16 b, const activations256 *x, columns256 *c,               \
+                                      const int halves, const bool is_wide) {                           \
     _Alignas(64) WORD words[8][CK_TILE_ROWS];                                                           \
     for (int r = 0; r < CK_TILE_ROWS; r++) {                                                            \
       const ck_block_##NAME *blocks = row_at(b, r);                                                     \
-      for (int g = 0; g < 8; g++) COPY(&words[g][r], &blocks[g].MEMBER);                                \
+      for (int g = 0; g < 4 * halves; g++) COPY(&words[g][r], &blocks[g].MEMBER);                       \
     }                                                                                                   \
     const __m512i values = table(CODES);                                                                \
     __m512i sums[2][4];                                                                                 \
     for (int i = 0; i < 4; i++) {                                                                       \
       __m512i v[2][4];                                                                                  \
       for (int r = 0; r < 4; r++) {                                                                     \
-        const ck_block_##NAME *blocks = take_row(b, 4 * i + r, 8 * sizeof *blocks);                     \
-        for (int half = 0; half < 2; half++) {                                                          \
+        const ck_block_##NAME *blocks = take_row(b, 4 * i + r, 4 * (size_t)halves * sizeof *blocks);    \
+        for (int half = 0; half < halves; half++) {                                                     \
           const __m512i q = four_blocks(blocks[4 * half].qs, sizeof *blocks);                           \
           v[half][r] = multiply_nibbles(q, values, HAS_TABLE, x, half, is_wide);                        \
         }                                                                                               \
       }                                                                                                 \
-      for (int half = 0; half < 2; half++) sums[half][i] = add_rows(v[half], is_wide ? 0 : PACKS);      \
+      for (int half = 0; half < halves; half++) sums[half][i] = add_rows(v[half], is_wide ? 0 : PACKS); \
     }                                                                                                   \
-    for (int half = 0; half < 2; half++) put_lanes(c->whole + 4 * half, 1, sums[half]);                 \
-    for (int g = 0; g < 8; g++) c->scales[g] = FROM(words[g]);                                          \
+    for (int half = 0; half < halves; half++) put_lanes(c->whole + 4 * half, 1, sums[half]);            \
+    for (int g = 0; g < 4 * halves; g++) c->scales[g] = FROM(words[g]);                                 \
   }
 
-/* A tile of the same; less than 256 columns go the way of other types. Codes are levels and OFFSET. */
+/* A tile of the same; less than half of its columns go the way of other types. Codes are levels and OFFSET. */
 #define TILE(NAME, WORD, COPY, MEMBER, FROM, CODES, HAS_TABLE, OFFSET)                                  \
   CK_AVX512 void ck_avx512_tile_##NAME(const uint8_t *const rows[CK_TILE_ROWS], size_t offset,          \
                                        size_t count, ck_scratch256 *s) {                                \
-    if (count != CK_TILE_COLUMNS) {                                                                     \
+    if (count % (CK_TILE_COLUMNS / 2)) {                                                                \
       ck_avx512_any_tile_##NAME(rows, offset, count, s);                                                \
       return;                                                                                           \
     }                                                                                                   \
     _Alignas(64) WORD words[8][CK_TILE_ROWS];                                                           \
+    const size_t halves = count / (CK_TILE_COLUMNS / 2);                                                \
     const __m512i more = _mm512_set1_epi8((char)(128 - (OFFSET)));                                      \
     const __m512i values = _mm512_add_epi8(table(CODES), more);                                         \
-    for (size_t half = 0; half < 2; half++) {                                                           \
+    for (size_t half = 0; half < halves; half++) {                                                      \
       __m512i v[CK_TILE_ROWS];                                                                          \
       for (size_t r = 0; r < CK_TILE_ROWS; r++) {                                                       \
         const ck_block_##NAME *b = (const void *)(rows[r] + offset);                                    \
-        if (half == 0) {                                                                                \
-          ck_fetch_tile(rows, r, offset, 8 * sizeof *b);                                                \
-          for (int g = 0; g < 8; g++) COPY(&words[g][r], &b[g].MEMBER);                                 \
-        }                                                                                               \
+        if (half == 0) ck_fetch_tile(rows, r, offset, 4 * halves * sizeof *b);                          \
+        for (size_t g = 4 * half; g < 4 * half + 4; g++) COPY(&words[g][r], &b[g].MEMBER);              \
         v[r] = four_blocks(b[4 * half].qs, sizeof *b);                                                  \
       }                                                                                                 \
       turn16(v);                                                                                        \
       put_nibbles(s, half, v, values, HAS_TABLE, more);                                                 \
     }                                                                                                   \
-    for (int g = 0; g < 8; g++) _mm512_store_ps(s->scales[g], FROM(words[g]));                          \
+    for (size_t g = 0; g < 4 * halves; g++) _mm512_store_ps(s->scales[g], FROM(words[g]));              \
     s->offset = 128;                                                                                    \
   }
 
@@ -184,9 +183,9 @@ TILE(MXFP4, uint8_t, copy_byte, e, from_exponents, ck_fp4_codes, true, 12)
 TILE(IQ4_NL, uint16_t, copy_half, d, from_halves, ck_iq4_codes, true, 128)
 TILE(Q4_0, uint16_t, copy_half, d, from_halves, ck_iq4_codes, false, 8)
 
-CK_DEFINE_BOTH_ROWS(IQ4_XS, load_quarters, 256, 32, false, 128)
-CK_DEFINE_BOTH_ROWS(IQ4_NL, load_quarters, 32, 32, false, 128)
-CK_DEFINE_BOTH_ROWS(MXFP4, load_quarters, 32, 32, false, 12)
-CK_DEFINE_BOTH_ROWS(Q4_0, load_quarters, 32, 32, false, 8)
+CK_DEFINE_BOTH_ROWS(IQ4_XS, load_quarters, 32, false, 128)
+CK_DEFINE_HALF_ROWS(IQ4_NL, load_quarters, 128)
+CK_DEFINE_HALF_ROWS(MXFP4, load_quarters, 12)
+CK_DEFINE_HALF_ROWS(Q4_0, load_quarters, 8)
 
 #endif

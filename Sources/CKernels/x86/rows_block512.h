@@ -104,10 +104,12 @@ CK_AVX512_INLINE __m512i add_rows(const __m512i v[4], const int packs) {
   return _mm512_add_epi32(_mm512_unpacklo_epi64(w[0], w[1]), _mm512_unpackhi_epi64(w[0], w[1]));
 }
 
-/* Adds what 256 columns at `column` give; no group of 16 columns has minima. Codes are levels and `offset`. */
+/* Adds what `count` columns at `column` give, 256 or half of them; no group of 16 columns has minima. Codes are
+ * levels and `offset`. */
 CK_AVX512_INLINE __m512 add_columns(__m512 sums, const columns256 *c, const ck_token512 *x, size_t column,
-                                    const size_t group, const bool has_minima, const int offset) {
-  const size_t groups = CK_SUPER / group;
+                                    const size_t count, const size_t group, const bool has_minima,
+                                    const int offset) {
+  const size_t groups = count / group;
   const float *steps = x->scales + column / 32;
   const int32_t *bias = x->bias + column / group;
   _Alignas(64) int32_t less[CK_MOST_GROUPS];
@@ -138,29 +140,63 @@ CK_AVX512_INLINE __m512 add_columns(__m512 sums, const columns256 *c, const ck_t
  *       256 activations in the order of the products
  *   void NAME_columns(blocks16 rows, const activations256 *, columns256 *, bool is_wide)
  * for ELEMENTS weights a block, GROUP that share a scale, whether there are MINIMA, and codes that are levels and
- * OFFSET. */
-#define CK_DEFINE_BLOCK_ROWS(FUNCTION, NAME, LOAD, ELEMENTS, GROUP, MINIMA, OFFSET, WIDE)               \
+ * OFFSET. LAST does the 128 columns that may be left. */
+#define CK_DEFINE_BLOCK_ROWS(FUNCTION, NAME, LOAD, ELEMENTS, GROUP, MINIMA, OFFSET, WIDE, LAST)         \
   CK_AVX512 void FUNCTION(const uint8_t *const rows[CK_TILE_ROWS], size_t columns, ck_token512 x,       \
                           float out[CK_TILE_ROWS]) {                                                    \
     const size_t bytes = CK_SUPER / (ELEMENTS) * sizeof(ck_block_##NAME);                               \
-    const size_t row_bytes = columns / CK_SUPER * bytes;                                                \
+    const size_t row_bytes = columns / (ELEMENTS) * sizeof(ck_block_##NAME);                            \
     __m512 sums = _mm512_setzero_ps();                                                                  \
-    for (size_t column = 0, offset = 0; column < columns; column += CK_SUPER, offset += bytes) {        \
+    size_t column = 0, offset = 0;                                                                      \
+    for (; column + CK_SUPER <= columns; column += CK_SUPER, offset += bytes) {                         \
       activations256 values;                                                                            \
       LOAD(values.high, x.high + column);                                                               \
       if (WIDE) LOAD(values.low, x.low + column);                                                       \
       columns256 c;                                                                                     \
       const blocks16 b = {rows, rows[0] + CK_TILE_ROWS * (row_bytes + offset) + 1024, offset};            \
       NAME##_columns(b, &values, &c, WIDE);                                                             \
-      sums = add_columns(sums, &c, &x, column, GROUP, MINIMA, OFFSET);                                  \
+      sums = add_columns(sums, &c, &x, column, CK_SUPER, GROUP, MINIMA, OFFSET);                        \
     }                                                                                                   \
+    LAST(NAME, LOAD, GROUP, MINIMA, OFFSET, WIDE)                                                       \
     _mm512_storeu_ps(out, sums);                                                                        \
   }
 
+#define CK_NO_HALF(NAME, LOAD, GROUP, MINIMA, OFFSET, WIDE)
+
+/* The same of the first half of 256 columns: NAME_halves(..., 1, is_wide). Behind the activations there may be none
+ * to load. */
+#define CK_ADD_HALF(NAME, LOAD, GROUP, MINIMA, OFFSET, WIDE)                                            \
+  if (column < columns) {                                                                               \
+    _Alignas(64) int8_t padded[CK_SUPER] = {0};                                                         \
+    activations256 values;                                                                              \
+    memcpy(padded, x.high + column, CK_SUPER / 2);                                                      \
+    LOAD(values.high, padded);                                                                          \
+    if (WIDE) {                                                                                         \
+      memcpy(padded, x.low + column, CK_SUPER / 2);                                                     \
+      LOAD(values.low, padded);                                                                         \
+    }                                                                                                   \
+    columns256 c;                                                                                       \
+    const blocks16 b = {rows, rows[0] + CK_TILE_ROWS * (row_bytes + offset) + 1024, offset};              \
+    NAME##_halves(b, &values, &c, 1, WIDE);                                                             \
+    sums = add_columns(sums, &c, &x, column, CK_SUPER / 2, GROUP, MINIMA, OFFSET);                      \
+  }
+
 /* Both widths of activations. */
-#define CK_DEFINE_BOTH_ROWS(NAME, LOAD, ELEMENTS, GROUP, MINIMA, OFFSET)                                \
-  CK_DEFINE_BLOCK_ROWS(ck_avx512_rows_##NAME, NAME, LOAD, ELEMENTS, GROUP, MINIMA, OFFSET, true)        \
-  CK_DEFINE_BLOCK_ROWS(ck_avx512_narrow_rows_##NAME, NAME, LOAD, ELEMENTS, GROUP, MINIMA, OFFSET, false)
+#define CK_DEFINE_BOTH_ROWS(NAME, LOAD, GROUP, MINIMA, OFFSET)                                          \
+  CK_DEFINE_BLOCK_ROWS(ck_avx512_rows_##NAME, NAME, LOAD, 256, GROUP, MINIMA, OFFSET, true, CK_NO_HALF) \
+  CK_DEFINE_BLOCK_ROWS(ck_avx512_narrow_rows_##NAME, NAME, LOAD, 256, GROUP, MINIMA, OFFSET, false,     \
+                       CK_NO_HALF)
+
+/* The same of a type of blocks of 32, for a multiple of 128 columns, as slices of narrow experts have, from
+ *   void NAME_halves(blocks16 rows, const activations256 *, columns256 *, int halves, bool is_wide)
+ * in which `halves`, 1 or 2, is a constant. */
+#define CK_DEFINE_HALF_ROWS(NAME, LOAD, OFFSET)                                                         \
+  CK_AVX512_INLINE void NAME##_columns(blocks16 b, const activations256 *x, columns256 *c,              \
+                                       const bool is_wide) {                                            \
+    NAME##_halves(b, x, c, 2, is_wide);                                                                 \
+  }                                                                                                     \
+  CK_DEFINE_BLOCK_ROWS(ck_avx512_rows_##NAME, NAME, LOAD, 32, 32, false, OFFSET, true, CK_ADD_HALF)     \
+  CK_DEFINE_BLOCK_ROWS(ck_avx512_narrow_rows_##NAME, NAME, LOAD, 32, 32, false, OFFSET, false, CK_ADD_HALF)
 
 #endif
 #endif

@@ -244,10 +244,10 @@ BOOK_COLUMNS(IQ2_XXS, 32, 0)
 BOOK_COLUMNS(IQ2_XS, 16, 0)
 BOOK_COLUMNS(IQ2_S, 16, 0)
 
-CK_DEFINE_BOTH_ROWS(IQ1_S, load_pairs, 256, 32, false, IQ1_OFFSET)
-CK_DEFINE_BOTH_ROWS(IQ1_M, load_in_order, 256, 16, false, IQ1_OFFSET)
-CK_DEFINE_BOTH_ROWS(IQ2_XXS, load_pairs, 256, 32, false, 128)
-CK_DEFINE_BOTH_ROWS(IQ2_XS, load_in_order, 256, 16, false, 128)
-CK_DEFINE_BOTH_ROWS(IQ2_S, load_in_order, 256, 16, false, 128)
+CK_DEFINE_BOTH_ROWS(IQ1_S, load_pairs, 32, false, IQ1_OFFSET)
+CK_DEFINE_BOTH_ROWS(IQ1_M, load_in_order, 16, false, IQ1_OFFSET)
+CK_DEFINE_BOTH_ROWS(IQ2_XXS, load_pairs, 32, false, 128)
+CK_DEFINE_BOTH_ROWS(IQ2_XS, load_in_order, 16, false, 128)
+CK_DEFINE_BOTH_ROWS(IQ2_S, load_in_order, 16, false, 128)
 
 #endif

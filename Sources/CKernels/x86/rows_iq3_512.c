@@ -62,6 +62,6 @@ CK_AVX512_INLINE void IQ3_XXS_columns(blocks16 b, const activations256 *x, colum
   ck_iq3_put_scales(c->scales, &heads);
 }
 
-CK_DEFINE_BOTH_ROWS(IQ3_XXS, load_planes, 256, 32, false, 128)
+CK_DEFINE_BOTH_ROWS(IQ3_XXS, load_planes, 32, false, 128)
 
 #endif

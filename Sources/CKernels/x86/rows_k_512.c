@@ -112,8 +112,8 @@ CK_AVX512_INLINE void Q5_K_columns(blocks16 b, const activations256 *x, columns2
   put_columns(b, x, c, true, is_wide);
 }
 
-CK_DEFINE_BOTH_ROWS(Q4_K, load_alternating, 256, 32, true, 0)
-CK_DEFINE_BOTH_ROWS(Q5_K, load_alternating, 256, 32, true, 0)
+CK_DEFINE_BOTH_ROWS(Q4_K, load_alternating, 32, true, 0)
+CK_DEFINE_BOTH_ROWS(Q5_K, load_alternating, 32, true, 0)
 
 /* Nibbles are turned before they are taken apart. */
 CK_AVX512 void ck_avx512_tile_Q4_K(const uint8_t *const rows[CK_TILE_ROWS], size_t offset, size_t count,
@@ -187,6 +187,6 @@ CK_AVX512_INLINE void Q6_K_columns(blocks16 b, const activations256 *x, columns2
   }
 }
 
-CK_DEFINE_BOTH_ROWS(Q6_K, load_in_order, 256, 16, false, 32)
+CK_DEFINE_BOTH_ROWS(Q6_K, load_in_order, 16, false, 32)
 
 #endif
