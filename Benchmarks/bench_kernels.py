@@ -8,8 +8,8 @@ usage: bench_kernels.py --kernels BIN [--threads N] [--types A,B] [--moepack BIN
 
 First every product from memory (kernel_bench.c says what the columns are), each type followed by the same of
 llama.cpp's test-backend-ops where one is given (4096 x 14336 weights, 1 and 512 tokens). Then, with --moerun, each
-recipe's shape with random weights, all of TYPE if there is one, wholly in memory and warm: a prompt of each length and 64 tokens of
-generation, engines in turn, --rounds times, medians. A peer is any llama-bench; what follows its path
+recipe's shape with random weights, all of TYPE if there is one, wholly in memory and warm: a prompt of each length and
+64 tokens of generation behind it, engines in turn, --rounds times, medians. A peer is any llama-bench; what follows its path
 is given to it, so one binary can run twice: --peer llama=BIN,--repack,0. Nothing of it belongs to this
 project. Prints the tables, and writes kernels.md, kernels.csv, reference.csv and models.csv.
 """
@@ -114,17 +114,22 @@ def ours(options, pack, prefill, decode, *extra):
 
 
 def peer(options, command, gguf, prefill, decode):
+    """A llama-bench, which generates behind the prompt as moerun does: ik_llama.cpp's -gp, llama.cpp's --n-depth."""
     binary, *extra = command.split(",")
-    out = subprocess.run(
-        [binary, "-m", gguf, "-t", str(options.threads), "-p", str(prefill), "-n", str(decode), "-r", "1",
-         "-o", "json", *extra], capture_output=True, text=True)
-    with contextlib.suppress(ValueError, KeyError):
-        speeds = {"decode" if test["n_gen"] else "prefill": test["avg_ts"] for test in json.loads(out.stdout)}
-        if speeds:
-            return speeds
-    print(f"bench_kernels: {binary} says: {(out.stderr.strip().splitlines() or ['nothing'])[-1]}",
-          file=sys.stderr)
-    return {}
+    text = subprocess.run([binary, "--help"], capture_output=True, text=True).stdout
+    prompt = ["-p", str(prefill), "-n", "0"]
+    runs = ([[*prompt, "-gp", f"{prefill},{decode}"]] if "-gp <" in text
+            else [prompt, ["-p", "0", "-n", str(decode), "-d", str(prefill)]])
+    speeds = {}
+    for arguments in runs:
+        out = subprocess.run([binary, "-m", gguf, "-t", str(options.threads), *arguments, "-r", "1", "-o", "json",
+                              *extra], capture_output=True, text=True)
+        with contextlib.suppress(ValueError, KeyError):
+            speeds |= {"decode" if test["n_gen"] else "prefill": test["avg_ts"] for test in json.loads(out.stdout)}
+            continue
+        print(f"bench_kernels: {binary} says: {(out.stderr.strip().splitlines() or ['nothing'])[-1]}",
+              file=sys.stderr)
+    return speeds
 
 
 def variant(work, recipe, kind):
