@@ -61,7 +61,7 @@ CK_ATTENTION const float *attention_rows(const ck_attention *a, const void *base
   return panel;
 }
 
-/* Turns `count` scores of a head into weights relative to the largest score so far, and returns what
+/* Turns `count` scores of a query into weights relative to the largest score so far, and returns what
  * earlier sums have to be multiplied by. */
 CK_ATTENTION float attention_weights(float *scores, size_t count, float *largest, double *total) {
   const size_t padded = (count + CK_LANES - 1) / CK_LANES * CK_LANES;
@@ -119,7 +119,7 @@ CK_ATTENTION void attention_all(const ck_attention *a, float *scratch) {
     for (size_t r = 0; r < rows; r += together) {
       const size_t seen = attention_seen(a, r / heads, start, count);
       CK_SCORES(queries + r * width, together, keys, stride, width, seen,
-                       weights + r * CK_ATTENTION_BLOCK);
+                weights + r * CK_ATTENTION_BLOCK);
     }
     for (size_t r = 0; r < rows; r++) {
       const size_t seen = attention_seen(a, r / heads, start, count);
@@ -136,7 +136,7 @@ CK_ATTENTION void attention_all(const ck_attention *a, float *scratch) {
     for (size_t r = 0; r < rows; r += together) {
       const size_t seen = attention_seen(a, r / heads, start, count);
       CK_VALUES(weights + r * CK_ATTENTION_BLOCK, together, values, stride, seen, width,
-                       sums + r * width);
+                sums + r * width);
     }
   }
   for (size_t r = 0; r < rows; r++) {

@@ -1,5 +1,5 @@
-/* Scores and weighted sums of attention.h for any vectors: what stands before that file defines CK_ATTENTION
- * and the lanes_ functions, as it says. */
+/* Scores and weighted sums of attention.h for any vectors: the including file defines CK_ATTENTION and the lanes_
+ * functions as is said there. A row is a head's query of one token. */
 #ifndef CK_INTERNAL_ATTENTION_TILES_H
 #define CK_INTERNAL_ATTENTION_TILES_H
 
@@ -53,7 +53,7 @@ CK_ATTENTION void attention_scores(const float *queries, size_t rows, const floa
   }
 }
 
-/* sums[r] += sum over p of weights[r][p] * values[p], for two vectors of `rows` rows. */
+/* sums[r] += sum over p of weights[r][p] * values[p], for two vectors of `rows` rows, a constant. */
 CK_ATTENTION void attention_values_tile(const float *weights, const float *values, size_t stride,
                                          size_t count, size_t width, int rows, float *sums) {
   ck_lanes sum[4][2];
