@@ -176,21 +176,32 @@ def model_rows(options, model):
                 speeds = once()
                 print(f"round {number + 1}: {stem}, {prefill} tokens, {name}: {speeds}", flush=True)
                 measured.setdefault((prefill, name), []).append(speeds)
-    rows = []
-    for (prefill, name), runs in measured.items():
-        row = {"model": stem, "prompt": prefill, "engine": name}
-        for key in ("prefill", "decode"):
-            values = [run[key] for run in runs if key in run]
-            if values:
-                row[key] = statistics.median(values)
-        rows.append(row)
-    return rows
+    return [median_row(stem, prefill, name, runs) for (prefill, name), runs in measured.items()]
+
+
+def median_row(model, prefill, engine, runs):
+    """Medians of an engine's rounds, and the rounds themselves."""
+    row = {"model": model, "prompt": prefill, "engine": engine}
+    for key in ("prefill", "decode"):
+        values = [round(run[key], 2) for run in runs if key in run]
+        if values:
+            row |= {key: statistics.median(values), f"{key}_rounds": " ".join(map(str, values))}
+    return row
+
+
+def ratio(base, row, key):
+    """How much faster `base` was than the engine of `row`: of the medians, and in brackets the range of the rounds."""
+    if base is row:
+        return ""
+    rounds = [list(map(float, r[f"{key}_rounds"].split())) for r in (base, row)]
+    ratios = [own / other for own, other in zip(*rounds)]
+    return f"{base[key] / row[key]:.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
 
 
 def model_table(rows, options):
     lines = ["", f"# Models in memory, {options.threads} threads, medians of {options.rounds}", "",
              f"Random weights, vocabulary {options.vocab}; ratios are moerun's speed "
-             "to that engine's.", "",
+             "to that engine's: of the medians, and the least and the largest of a round.", "",
              "| model | prompt | engine | prompt tok/s | ratio | decode tok/s | ratio |",
              "|---|---|---|---|---|---|---|"]
     for row in rows:
@@ -198,7 +209,7 @@ def model_table(rows, options):
                     and r["engine"] == "moerun")
         cells = []
         for key in ("prefill", "decode"):
-            cells += [f"{row[key]:.1f}", f"{base[key] / row[key]:.2f}"] if key in row else ["", ""]
+            cells += [f"{row[key]:.1f}", ratio(base, row, key)] if key in row else ["", ""]
         lines.append(f"| {row['model']} | {row['prompt']} | {row['engine']} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
