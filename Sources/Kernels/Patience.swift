@@ -1,4 +1,4 @@
-/// How long a thread spins before it sleeps, which it learns from its sleeps.
+/// How long a thread spins before it sleeps, which it learns from its sleeps. Each thread has its own.
 ///
 /// A sleep shorter than the longest spin was not worth its wake-up, tens of microseconds in a virtual machine: the
 /// thread becomes more patient. After a longer one it was right to leave the core, which readers of experts or
@@ -20,7 +20,7 @@ struct Patience {
     rounds = fewest
   }
 
-  /// Has the thread sleep, until `sleep` returns.
+  /// Has the calling thread sleep in `sleep`, which returns when it is woken, and learns from how long that took.
   mutating func sleep(_ sleep: () -> Void) {
     guard most > 0 else { return sleep() }
     let start = ContinuousClock.now

@@ -41,7 +41,7 @@ CK_AVX512_INLINE __m512i words_of(const uint8_t bytes[32]) {
   return _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)bytes));
 }
 
-/* 128 and the values at `rows`, those of bits in `signs` taken from it. */
+/* Codes, 128 and the value, of the values in `rows`; those whose bit is in `signs` are negative. */
 CK_AVX512_INLINE __m512i with_sign_bits(__m512i rows, uint64_t signs) {
   const __m512i middle = _mm512_set1_epi8((char)128);
   return _mm512_mask_sub_epi8(_mm512_add_epi8(middle, rows), signs, middle, rows);
@@ -56,7 +56,8 @@ CK_AVX512_INLINE __m512i four_times(__m128i words) {
   return _mm512_permutexvar_epi16(places, _mm512_castsi128_si512(words));
 }
 
-/* What a unit's index has above its lower byte: the `i`th of four units has it from bit `right`'s word i on. */
+/* What units' indices have above their lower byte, in place: of a group's four units, unit i has it in its word from
+ * the bit on that the ith 16 bits of `right` (a constant) say; `mask` is where it belongs. */
 CK_AVX512_INLINE __m512i upper_bits(__m512i words, const int64_t right, const short mask) {
   const __m512i low = _mm512_srlv_epi16(words, _mm512_set1_epi64(right));
   return _mm512_and_si512(_mm512_slli_epi16(low, 8), _mm512_set1_epi16(mask));
@@ -102,7 +103,7 @@ CK_AVX512_INLINE uint64_t even_signs(__m512i bytes) {
   return _mm512_test_epi8_mask(with_eighth, _mm512_set1_epi64((long long)0x8040201008040201));
 }
 
-/* Of every 64 bits the first four bytes are indices, the next four times seven bits their signs. */
+/* Of a group's 64 bits the first four bytes are indices, then come four times seven bits of signs, and a scale. */
 CK_AVX512_INLINE void IQ2_XXS_codes512(const ck_block_IQ2_XXS *b, __m512i codes[4]) {
   const __m512i q = load64(b->qs), seven = _mm512_set1_epi64(0x0707070707070707);
   for (int k = 0; k < 4; k++) {
